@@ -1,0 +1,1 @@
+"""Chrysalis: phased production rollouts on Prefect. What the flows and tasks stand on."""

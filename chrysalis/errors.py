@@ -1,0 +1,88 @@
+"""Every error a person may see. The message says what, where, both operands, and what to do.
+
+    ChrysalisError
+    ├── PlanError           the plan is wrong; nothing ran
+    ├── SettingsError       a setting is missing or unusable
+    ├── LedgerError
+    │   ├── ServiceBusy     another rollout of the same service is active
+    │   ├── UnknownRollout  no such rollout
+    │   ├── StaleToken      a newer worker has taken over this rollout; stop and change nothing
+    │   └── LedgerUnavailable   the ledger's database cannot be reached
+    ├── TargetError
+    │   ├── TargetUnavailable   the target cannot be reached; may be repeated
+    │   ├── WriteRefused        the target refused the change
+    │   └── WriteNotVerified    the target answered, and reads back something else
+    ├── MetricError
+    │   ├── SourceUnavailable   the source cannot be reached; the verdict is INCONCLUSIVE
+    │   └── QueryError          the source answered that the query is wrong
+    ├── StepFailed          a step of the plan did what it could, and it was not enough
+    └── NotAllowed          this person may not do this
+"""
+
+
+class ChrysalisError(Exception):
+    """Something went wrong that a person can mend; the message says how."""
+
+
+class PlanError(ChrysalisError):
+    """The plan is wrong; nothing ran."""
+
+
+class SettingsError(ChrysalisError):
+    """A setting is missing or unusable."""
+
+
+class LedgerError(ChrysalisError):
+    """The ledger refused."""
+
+
+class ServiceBusy(LedgerError):
+    """Another rollout of the same service is active."""
+
+
+class UnknownRollout(LedgerError):
+    """No such rollout."""
+
+
+class StaleToken(LedgerError):
+    """A newer worker has taken over this rollout; stop and change nothing."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The ledger's database cannot be reached."""
+
+
+class TargetError(ChrysalisError):
+    """A change to a target did not come about."""
+
+
+class TargetUnavailable(TargetError):
+    """The target cannot be reached; the write may be repeated."""
+
+
+class WriteRefused(TargetError):
+    """The target refused the change."""
+
+
+class WriteNotVerified(TargetError):
+    """The target answered, and reads back something else."""
+
+
+class MetricError(ChrysalisError):
+    """A measurement could not be had."""
+
+
+class SourceUnavailable(MetricError):
+    """The source cannot be reached; what was to be judged is INCONCLUSIVE."""
+
+
+class QueryError(MetricError):
+    """The source answered that the query is wrong."""
+
+
+class StepFailed(ChrysalisError):
+    """A step of the plan did what it could, and it was not enough."""
+
+
+class NotAllowed(ChrysalisError):
+    """This person may not do this."""
