@@ -1,22 +1,22 @@
 """Every error a person may see. The message says what, where, both operands, and what to do.
 
-    ChrysalisError
-    ├── PlanError           the plan is wrong; nothing ran
-    ├── SettingsError       a setting is missing or unusable
-    ├── LedgerError
-    │   ├── ServiceBusy     another rollout of the same service is active
-    │   ├── UnknownRollout  no such rollout
-    │   ├── StaleToken      a newer worker has taken over this rollout; stop and change nothing
-    │   └── LedgerUnavailable   the ledger's database cannot be reached
-    ├── TargetError
-    │   ├── TargetUnavailable   the target cannot be reached; may be repeated
-    │   ├── WriteRefused        the target refused the change
-    │   └── WriteNotVerified    the target answered, and reads back something else
-    ├── MetricError
-    │   ├── SourceUnavailable   the source cannot be reached; the verdict is INCONCLUSIVE
-    │   └── QueryError          the source answered that the query is wrong
-    ├── StepFailed          a step of the plan did what it could, and it was not enough
-    └── NotAllowed          this person may not do this
+ChrysalisError
+├── PlanError           the plan is wrong; nothing ran
+├── SettingsError       a setting is missing or unusable
+├── LedgerError
+│   ├── ServiceBusy     another rollout of the same service is active
+│   ├── UnknownRollout  no such rollout
+│   ├── StaleToken      a newer worker has taken over this rollout; stop and change nothing
+│   └── LedgerUnavailable   the ledger's database cannot be reached
+├── TargetError
+│   ├── TargetUnavailable   the target cannot be reached; may be repeated
+│   ├── WriteRefused        the target refused the change
+│   └── WriteNotVerified    the target answered, and reads back something else
+├── MetricError
+│   ├── SourceUnavailable   the source cannot be reached; the verdict is INCONCLUSIVE
+│   └── QueryError          the source answered that the query is wrong
+├── StepFailed          a step of the plan did what it could, and it was not enough
+└── NotAllowed          this person may not do this
 """
 
 
