@@ -1,0 +1,96 @@
+"""Which rollouts are guarded, by which triggers, and how far each trigger is.
+
+Armed triggers are what the watch judges at every tick. Arming again, as a worker does that died and came back, keeps the
+states of the triggers that stay, so that a `for` that was nearly over is not begun anew. States are saved at every tick
+and not in the audit; arming and disarming are.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, bindparam, or_, select, update
+
+from chrysalis.ledger import schema
+from chrysalis.ledger.leases import require_held
+from chrysalis.ledger.part import Part
+from chrysalis.ledger.records import Details, Guarded, Lease, Rollout, Wait
+from chrysalis.ledger.rows import columns
+from chrysalis.ledger.transaction import Transaction
+
+_TABLE = schema.guards
+_ROLLOUT = columns(schema.rollouts, Rollout)
+_WAIT = columns(schema.waits, Wait)
+_GUARD = (_TABLE.c.armed_at, _TABLE.c.triggers, _TABLE.c.trigger_states)
+
+
+class Guards(Part):
+    """The watch's view of the ledger."""
+
+    def arm_guard(self, rollout_id: str, token: int, *, triggers: Details, now: datetime) -> None:
+        """Have the watch judge `triggers` (name to what it needs to know) from now on. Raises StaleToken."""
+        with self._database.write(now) as tx:
+            rollout = tx.fenced(rollout_id, token)
+            row = tx.one(select(*_GUARD).where(_TABLE.c.rollout_id == rollout_id))
+            armed = row is not None and row.armed_at is not None
+            kept = {name: state for name, state in row.trigger_states.items() if name in triggers} if row and armed else {}
+            values: dict[str, Any] = {"triggers": triggers, "trigger_states": kept}
+            if not armed:
+                values["armed_at"] = tx.now
+            made = tx.upsert(_TABLE).values(rollout_id=rollout_id, **values)
+            tx.execute(made.on_conflict_do_update(index_elements=["rollout_id"], set_=values))
+            tx.note(rollout.holder, "guard_armed", rollout_id, {"token": token, "triggers": triggers})
+
+    def disarm_guard(self, rollout_id: str, token: int, *, now: datetime) -> None:
+        """Stop guarding, and forget the states. Repeating it changes nothing. Raises StaleToken."""
+        with self._database.write(now) as tx:
+            disarm(tx, tx.fenced(rollout_id, token))
+
+    def guarded(self) -> tuple[Guarded, ...]:
+        """Every active rollout that is guarded or waits, with all that a watch needs, by one query; oldest first."""
+        rollouts, waits = schema.rollouts, schema.waits
+        joined = rollouts.outerjoin(_TABLE, and_(_TABLE.c.rollout_id == rollouts.c.id, schema.is_armed))
+        joined = joined.outerjoin(waits, and_(waits.c.rollout_id == rollouts.c.id, schema.is_open))
+        statement = (
+            select(*_ROLLOUT, *_GUARD, *_WAIT)
+            .select_from(joined)
+            .where(schema.is_active, or_(schema.is_armed, waits.c.id.is_not(None)))
+            .order_by(rollouts.c.serial, waits.c.id)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(statement).all()
+        by_rollout: dict[str, list[Any]] = {}
+        for row in rows:
+            by_rollout.setdefault(row[0], []).append(row)
+        return tuple(_guarded(group) for group in by_rollout.values())
+
+    def save_trigger_states(
+        self, states: Mapping[str, Mapping[str, Any]], now: datetime, *, lease: Lease | None = None
+    ) -> None:
+        """Replace the trigger states of many rollouts (id to name to state) in one transaction; not of disarmed ones.
+
+        With `lease`, raises StaleToken and saves nothing when it was lost meanwhile.
+        """
+        if not states:
+            return
+        armed = and_(_TABLE.c.rollout_id == bindparam("rollout"), schema.is_armed)
+        save = update(_TABLE).where(armed).values(trigger_states=bindparam("states"))
+        with self._database.write(now) as tx:
+            if lease is not None:
+                require_held(tx, lease)
+            tx.execute(save, [{"rollout": rollout_id, "states": states[rollout_id]} for rollout_id in sorted(states)])
+
+
+def disarm(tx: Transaction, rollout: Rollout) -> None:
+    """Disarm the rollout's guard if it is armed, as a part of `tx`."""
+    armed = and_(_TABLE.c.rollout_id == rollout.id, schema.is_armed)
+    gone = tx.execute(update(_TABLE).where(armed).values(armed_at=None, triggers={}, trigger_states={}))
+    if gone.rowcount:
+        tx.note(rollout.holder, "guard_disarmed", rollout.id, {"token": rollout.token})
+
+
+def _guarded(rows: list[Any]) -> Guarded:
+    first, guard_at, wait_at = rows[0], len(_ROLLOUT), len(_ROLLOUT) + len(_GUARD)
+    armed_at, triggers, states = first[guard_at:wait_at]
+    waits = tuple(Wait(*row[wait_at:]) for row in rows if row[wait_at] is not None)
+    return Guarded(Rollout(*first[:guard_at]), armed_at, triggers or {}, states or {}, waits)

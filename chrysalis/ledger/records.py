@@ -1,0 +1,226 @@
+"""What the ledger hands out and takes in: frozen values, times timezone-aware in UTC.
+
+The field names are the column names (`rows.py` relies on it). A None says that something has not happened yet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Details = Mapping[str, Any]
+
+State = Literal["pending", "running", "waiting", "rolling_back", "stuck", "ended"]
+"""pending: not begun. waiting: for time or a person. stuck: a person must choose. ended: see the outcome."""
+Outcome = Literal["completed", "rolled_back", "aborted", "rejected", "skipped", "failed"]
+StepOutcome = Literal["done", "failed", "skipped", "undone", "abandoned"]
+Event = Literal["begun", "done", "failed", "skipped", "undone", "abandoned"]
+WaitKind = Literal["soak", "gate", "sign_off", "window", "retry"]
+Decision = Literal["approve", "reject"]
+Door = Literal["ui", "cli", "api"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRollout:
+    """What somebody wants rolled out. `speed` scales the plan's clock; `plan_hash` is over what the plan means."""
+
+    plan_name: str
+    service: str
+    version: str
+    plan_text: str
+    plan_hash: str
+    idempotency_key: str
+    started_by: str
+    reason: str
+    speed: float = 1.0
+    dry_run: bool = False
+    parameters: Details = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A rollout as it stands. The plan's text is long and kept apart: `Ledger.plan_text(id)`."""
+
+    id: str
+    serial: int
+    plan_name: str
+    service: str
+    version: str
+    plan_hash: str
+    idempotency_key: str
+    started_by: str
+    reason: str
+    speed: float
+    dry_run: bool
+    parameters: Details
+    state: State
+    outcome: Outcome | None
+    phase: str | None
+    weight_percent: int | None
+    status_text: str
+    token: int
+    """The fencing token of the worker that holds the rollout; 0 before the first."""
+    holder: str | None
+    flow_run_id: str | None
+    started_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None
+
+    @property
+    def active(self) -> bool:
+        return self.state != "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One line of the journal. `seq` ascends within a rollout; `attempt` counts the beginnings of a step from 1."""
+
+    seq: int
+    rollout_id: str
+    step_id: str
+    kind: str
+    attempt: int
+    event: Event
+    token: int
+    at: datetime
+    detail: Details
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a rollout waits for. `needed_s` and `watched_s` are seconds of the plan's clock; `needed_s` None: no time."""
+
+    id: int
+    rollout_id: str
+    step_id: str
+    attempt: int
+    kind: WaitKind
+    needed_s: float | None
+    watched_s: float
+    """How long somebody really watched, which is less than the time that passed when nobody did."""
+    detail: Details
+    observed: Any
+    """What the last tick saw; None before the first."""
+    pauses: int
+    opened_at: datetime
+    ticked_at: datetime | None
+    closed_at: datetime | None
+    outcome: str | None
+
+    @property
+    def is_open(self) -> bool:
+        return self.closed_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What one look at one wait adds: seconds of the plan's clock that were watched, and what was seen."""
+
+    wait_id: int
+    watched_s_increment: float
+    observed: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """All that a watch needs of one rollout: the row, its open waits, and its armed triggers with their states."""
+
+    rollout: Rollout
+    armed_at: datetime | None
+    """None: it waits without being guarded."""
+    triggers: Details
+    """Trigger name to detail, as armed; empty when not armed."""
+    trigger_states: Details
+    waits: tuple[Wait, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Something that a person or the watch asks of a rollout, and what came of it."""
+
+    id: int
+    rollout_id: str
+    kind: str
+    by: str
+    reason: str
+    arguments: Details
+    created_at: datetime
+    settled_at: datetime | None
+    outcome: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignOff:
+    """One person's standing decision on one step, bound to what was shown. `proof` says how the person was known."""
+
+    rollout_id: str
+    step_id: str
+    approver: str
+    role: str
+    decision: Decision
+    comment: str
+    findings_hash: str
+    plan_hash: str
+    door: Door
+    at: datetime
+    proof: Details = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFindings:
+    """What a step found at one time; `findings` as it was given."""
+
+    id: int
+    rollout_id: str
+    step_id: str
+    at: datetime
+    findings: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A series recorded under a name, to be compared with later; `samples` as it was given."""
+
+    rollout_id: str
+    name: str
+    metric: str
+    samples: Any
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A change to a target, with what stood before, what stands after, and the finding that caused it."""
+
+    id: int
+    rollout_id: str
+    token: int | None
+    actor: str
+    action: str
+    before: Any
+    after: Any
+    cause: Any
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to act under `name` until `expires_at`; `token` is one higher with every new holder."""
+
+    name: str
+    holder: str
+    token: int
+    acquired_at: datetime
+    expires_at: datetime
+
+    def expired(self, now: datetime) -> bool:
+        return self.expires_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The last sign of life under a name."""
+
+    name: str
+    at: datetime
+    detail: Details

@@ -1,0 +1,1 @@
+"""Tests of the ledger, all on SQLite and on PostgreSQL."""
