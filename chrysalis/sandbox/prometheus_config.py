@@ -1,0 +1,47 @@
+"""What Prometheus scrapes: both versions of the service and Envoy, with labels that name service, side and version."""
+
+from typing import Any
+
+from chrysalis.sandbox.layout import SIDES, Ports
+from chrysalis.sandbox.settings import SandboxSettings
+
+# Only what a plan asks of Envoy; all of it is 2,000 lines a second.
+ENVOY_STATS = r"^(cluster\.(stable|canary)\.(upstream_rq|upstream_cx)|vhost\.|http\.ingress\.(downstream_rq|rds))"
+
+
+def configuration(ports: Ports, settings: SandboxSettings) -> dict[str, Any]:
+    """The content of `prometheus.yml`; JSON is YAML."""
+    interval = f"{round(settings.scrape_interval_s * 1000)}ms"
+    return {
+        "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
+        "scrape_configs": [_service(ports, settings), _envoy(ports, settings)],
+    }
+
+
+def _service(ports: Ports, settings: SandboxSettings) -> dict[str, Any]:
+    listening = ports.as_dict()
+    targets = [
+        {
+            "targets": [f"127.0.0.1:{listening[side]}"],
+            "labels": {"service": settings.service, "side": side, "version": settings.version(side)},
+        }
+        for side in SIDES
+    ]
+    return {"job_name": "service", "static_configs": targets}
+
+
+def _envoy(ports: Ports, settings: SandboxSettings) -> dict[str, Any]:
+    by_side = [
+        {
+            "source_labels": ["envoy_cluster_name"],
+            "regex": "(stable|canary)",
+            "target_label": "side",
+        }
+    ]
+    return {
+        "job_name": "envoy",
+        "metrics_path": "/stats/prometheus",
+        "params": {"filter": [ENVOY_STATS]},
+        "static_configs": [{"targets": [f"127.0.0.1:{ports.envoy_admin}"], "labels": {"service": settings.service}}],
+        "metric_relabel_configs": by_side,
+    }
