@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from gates.observation import Need, Observations
-from gates.verdict import Finding, Mode
+from gates.verdict import Finding, Mode, Verdict
 
 Direction = Literal["higher_is_better", "lower_is_better", "neither"]
 
@@ -16,12 +16,14 @@ Direction = Literal["higher_is_better", "lower_is_better", "neither"]
 class Spec(BaseModel):
     """A frozen part of a plan; an unknown field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, validate_by_name=True, serialize_by_alias=True
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class MetricFacts:
-    """What a plan says of a metric that a condition has to fit: its unit, sides, spacing of samples in seconds, direction."""
+    """What a plan says of a metric that a condition has to fit: unit, sides, spacing of samples (seconds), direction."""
 
     unit: str
     interval_s: float
@@ -48,3 +50,19 @@ class Condition(Spec):
     @abstractmethod
     def judge(self, observations: Observations, now_s: float) -> Finding:
         """The finding at `now_s` (unix seconds of the plan's clock). Never raises, whatever the observations hold."""
+
+    def finding(
+        self,
+        verdict: Verdict,
+        reason: str,
+        *,
+        numbers: Mapping[str, float] | None = None,
+        holds_in_s: float | None = None,
+        parts: tuple[Finding, ...] = (),
+    ) -> Finding:
+        """A finding that carries this condition's name and mode."""
+        return Finding(verdict, reason, self.name, numbers or {}, holds_in_s, self.mode, parts)
+
+    def unknown(self, reason: str, *, numbers: Mapping[str, float] | None = None) -> Finding:
+        """INCONCLUSIVE: it could not be measured, for this reason."""
+        return self.finding(Verdict.INCONCLUSIVE, reason, numbers=numbers)

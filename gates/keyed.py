@@ -1,7 +1,7 @@
 """A choice among kinds, written in YAML as one key that names the kind: `- threshold: {metric: p95, at_most: 700ms}`.
 
 The location of a validation error is then the path in the document itself, so that it can be shown with line and column.
-An unknown kind is an error that lists the kinds there are, never a default.
+An unknown kind is an error that lists the kinds there are, never a default. It is written back in the same form.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,12 @@ class _UnderKey:
                 return {} if body is None else body
             return value
 
-        return core_schema.no_info_before_validator_function(unwrap, handler(source))
+        def wrap(value: Any, serialize: Callable[[Any], Any]) -> dict[str, Any]:
+            return {self.key: serialize(value)}
+
+        return core_schema.no_info_before_validator_function(
+            unwrap, handler(source), serialization=core_schema.wrap_serializer_function_ser_schema(wrap)
+        )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {

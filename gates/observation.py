@@ -18,7 +18,9 @@ Side = Literal["canary", "stable", "all"]
 class Selector(NamedTuple):
     """Which series: a metric, of which side, and how long ago (`offset_s`, seconds; 0 is now).
 
-    `baseline` names a recorded series instead ("before the rollout"); it excludes an offset.
+    A series asked for with an offset is served moved onto now (its times plus `offset_s`), as PromQL's `offset` does.
+    `baseline` names a recorded series instead ("before the rollout"); it excludes an offset, belongs to no side
+    (`side` is "all"), and every sample of it counts, whatever its time.
     """
 
     metric: str
@@ -28,7 +30,10 @@ class Selector(NamedTuple):
 
 
 class Need(NamedTuple):
-    """What a condition must be given: a selector and how far back from `now` it looks, in seconds."""
+    """What a condition must be given: a selector and how far back from `now` it looks, in seconds.
+
+    A window of 0 asks for the newest sample only; whoever fetches adds a few intervals, so that staleness can be told.
+    """
 
     selector: Selector
     window_s: float
@@ -65,17 +70,21 @@ class Series:
 
     @classmethod
     def from_arrays(cls, times_s: FloatArray, values: FloatArray, *, unit: str, interval_s: float) -> "Series":
-        """From two arrays of the same length; infinite values become NaN, unusable times are dropped."""
+        """From two arrays of the same length; infinite values become NaN, unusable times are dropped.
+
+        Of samples with the same time the last one that has a value counts: a missing value never hides a measured one.
+        """
         if times_s.shape != values.shape:
             raise ValueError(f"times {times_s.shape} and values {values.shape} differ in shape")
         usable = np.isfinite(times_s)
         times, kept = times_s[usable], values[usable]
-        order = np.argsort(times, kind="stable")
-        times, kept = times[order], kept[order]
-        if times.size > 1:
-            last = np.append(np.diff(times) > 0, True)
+        kept = np.where(np.isfinite(kept), kept, np.nan)
+        if times.size > 1 and not np.all(times[1:] > times[:-1]):
+            order = np.lexsort((np.isfinite(kept), times))
+            times, kept = times[order], kept[order]
+            last = np.append(times[1:] > times[:-1], True)
             times, kept = times[last], kept[last]
-        return cls(times, np.where(np.isfinite(kept), kept, np.nan), unit, interval_s)
+        return cls(times, kept, unit, interval_s)
 
     @classmethod
     def of_labels(cls, samples: Iterable[tuple[float, str]], *, unit: str, interval_s: float) -> "Series":
@@ -94,6 +103,11 @@ class Series:
         first, last = np.searchsorted(self.times_s, [start_s, end_s], side="right")
         labels = None if self.labels is None else self.labels[int(first) : int(last)]
         return Series(self.times_s[first:last], self.values[first:last], self.unit, self.interval_s, labels)
+
+    def last(self) -> "Series":
+        """The newest sample alone (nothing, when there is none)."""
+        labels = None if self.labels is None else self.labels[-1:]
+        return Series(self.times_s[-1:], self.values[-1:], self.unit, self.interval_s, labels)
 
     def shifted(self, by_s: float) -> "Series":
         """The same samples with `by_s` seconds added to each time."""

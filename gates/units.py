@@ -4,26 +4,37 @@ A quantity keeps its unit; it is converted into the metric's unit when a conditi
 an error there, with both units in the message.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainSerializer, WithJsonSchema
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticSerializationUnexpectedValue, core_schema
 
 SECONDS_PER = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
-# dimension -> unit -> size of the unit in the dimension's own base
-_DIMENSIONS: dict[str, dict[str, float]] = {
-    "ratio": {"ratio": 1.0, "%": 0.01},
-    "time": {"us": 1e-6, **SECONDS_PER},
-    "rate": {"/s": 1.0, "/m": 1 / 60, "/min": 1 / 60, "/h": 1 / 3600, "/d": 1 / 86400, "/w": 1 / 604800},
-    "size": {"B": 1.0, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30},
-    "multiple": {"x": 1.0},
-    "count": {"count": 1.0},
-    "number": {"": 1.0},
-    "points": {"pp": 0.01},
+_TIME = {"us": Fraction(1, 10**6), **{unit: Fraction(str(size)) for unit, size in SECONDS_PER.items()}}
+
+LONGEST_S = 1e13
+"""Longer than the longest timedelta; nothing but a broken clock measures such a time."""
+
+# dimension -> unit -> size of the unit in the dimension's own base; exact, so that 2.9% is 0.029 and not a hair less
+_DIMENSIONS: dict[str, dict[str, Fraction]] = {
+    "ratio": {"ratio": Fraction(1), "%": Fraction(1, 100)},
+    "time": _TIME,
+    "rate": {f"/{unit}": 1 / size for unit, size in _TIME.items() if unit not in ("us", "ms")},
+    "size": {
+        **{unit: Fraction(1000**power) for power, unit in enumerate(("B", "KB", "MB", "GB", "TB"))},
+        **{unit: Fraction(1024**power) for power, unit in enumerate(("KiB", "MiB", "GiB", "TiB"), start=1)},
+    },
+    "multiple": {"x": Fraction(1)},
+    "count": {"count": Fraction(1)},
+    "number": {"": Fraction(1)},
+    "points": {"pp": Fraction(1, 100)},
 }
 CATEGORY = "category"
 """The unit of a metric whose samples are words."""
@@ -46,7 +57,10 @@ def parse_duration(text: object) -> timedelta:
     parts = _DURATION_PART.findall(written)
     if not parts or "".join(number + unit for number, unit in parts) != written:
         raise ValueError(f"{written!r} is not a duration: write 90s, 60m, 4h, 2d, 2w or 1h30m")
-    return timedelta(seconds=sum(float(number) * SECONDS_PER[unit] for number, unit in parts))
+    try:
+        return timedelta(seconds=sum(float(number) * SECONDS_PER[unit] for number, unit in parts))
+    except OverflowError:
+        raise ValueError(f"{written!r} is too long for a duration: the longest is 999999999d") from None
 
 
 def format_duration(span: timedelta | float) -> str:
@@ -56,6 +70,8 @@ def format_duration(span: timedelta | float) -> str:
         return "-" + format_duration(-seconds)
     if seconds < 1:
         return f"{seconds * 1000:g}ms" if seconds else "0s"
+    if not seconds < LONGEST_S:
+        return f"{seconds:g}s"
     rest, parts = round(seconds, 3), []
     for unit in ("w", "d", "h", "m"):
         size = SECONDS_PER[unit]
@@ -100,21 +116,17 @@ class Quantity:
         if isinstance(text, bool) or text is None:
             raise ValueError(f"{text!r} is not a quantity: write a number with its unit, such as 700ms or 0.75%")
         if isinstance(text, int | float):
-            return cls(float(text))
+            return cls(_finite(float(text), text))
         match = _QUANTITY.fullmatch(str(text))
         if match is None:
             raise ValueError(f"{str(text)!r} is not a quantity: write a number with its unit, such as 700ms or 0.75%")
-        return cls(float(match[1]), match[2])
+        return cls(_finite(float(match[1]), text), match[2])
 
     def to(self, unit: str) -> float:
         """The value in `unit`. A bare number is taken in that unit as it is. Raises UnitError on a mismatch."""
         if self.unit in ("", unit):
             return self.value
-        mine, theirs = dimension(self.unit), dimension(unit)
-        if mine != theirs:
-            raise UnitError(f"{self} is in {self.unit!r} ({mine}), but the metric is in {unit!r} ({theirs})")
-        sizes = _DIMENSIONS[mine]
-        return self.value * sizes[self.unit] / sizes[unit]
+        return _converted(self.value, self.unit, unit)
 
     def __str__(self) -> str:
         return f"{self.value:g}{self.unit}"
@@ -122,7 +134,7 @@ class Quantity:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(str)
+            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(_written)
         )
 
     @classmethod
@@ -130,8 +142,38 @@ class Quantity:
         return {"anyOf": [{"type": "number"}, {"type": "string"}], "examples": ["700ms", "0.75%", "10/h"]}
 
 
-def show(value: float, unit: str) -> str:
-    """A measured value for people: four significant digits and the unit; a ratio is shown in percent."""
+def _written(amount: object) -> str:
+    if not isinstance(amount, Quantity):
+        raise PydanticSerializationUnexpectedValue(f"{amount!r} is not a quantity")
+    return f"{amount.value!r}{amount.unit}" if float(f"{amount.value:g}") != amount.value else str(amount)
+
+
+def _finite(value: float, written: object) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{written!r} is not a finite number")
+    return value
+
+
+@lru_cache(maxsize=4096)
+def _converted(value: float, written: str, wanted: str) -> float:
+    for sizes in _DIMENSIONS.values():
+        if written in sizes and wanted in sizes:
+            return float(Fraction(repr(value)) * sizes[written] / sizes[wanted])
+    mine, theirs = dimension(written), dimension(wanted)
+    raise UnitError(f"{value:g}{written} is in {written!r} ({mine}), but the metric is in {wanted!r} ({theirs})")
+
+
+def show(value: float, unit: str, *, digits: int = 4) -> str:
+    """A measured value for people: significant digits and the unit; a ratio is shown in percent."""
     if unit == "ratio":
-        return f"{value * 100:.4g} %"
-    return f"{value:.4g} {unit}".rstrip()
+        return f"{value * 100:.{digits}g} %"
+    return f"{value:.{digits}g} {unit}".rstrip()
+
+
+def show_pair(left: float, right: float, unit: str) -> tuple[str, str]:
+    """Two values with as many digits as it takes to tell them apart: never `700 ms > 700 ms`."""
+    for digits in (4, 6, 9, 12):
+        pair = show(left, unit, digits=digits), show(right, unit, digits=digits)
+        if left == right or pair[0] != pair[1]:
+            return pair
+    return show(left, unit, digits=17), show(right, unit, digits=17)

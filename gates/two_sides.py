@@ -1,0 +1,102 @@
+"""The canary's and the stable side's series of one metric, as the statistical judges take them, or why they cannot.
+
+Everything that must not become evidence stops here: a side that was not asked, is out of reach, empty or stale.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gates.observation import FloatArray, Need, Observations, Selector, Series, Side, Unavailable
+from gates.units import format_duration
+
+STALE_AFTER_INTERVALS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class TwoSides:
+    """Both sides within the window, with all their samples (a value may be NaN)."""
+
+    stable: Series
+    canary: Series
+
+    def samples(self) -> dict[Side, int]:
+        """How many samples with a value each side has."""
+        return {
+            "canary": int(np.isfinite(self.canary.values).sum()),
+            "stable": int(np.isfinite(self.stable.values).sum()),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Samples of several series at the same moments: one row per series, one column per moment, all finite."""
+
+    rows: FloatArray
+    slots: FloatArray
+    """The moments, counted in intervals of `interval_s`."""
+    interval_s: float
+    missing: int
+    """Moments since the first common one at which one series had a sample and another had none, or NaN."""
+
+
+def needs_of(metric: str, window_s: float) -> tuple[Need, Need]:
+    """What a judge of both sides must be given."""
+    return Need(Selector(metric, "canary"), window_s), Need(Selector(metric, "stable"), window_s)
+
+
+def take_sides(observations: Observations, metric: str, *, window_s: float, now_s: float) -> TwoSides | str:
+    """Both sides, or the reason why there is nothing to judge."""
+    taken = {}
+    for side in ("stable", "canary"):
+        found = _take_side(observations, metric, side, window_s=window_s, now_s=now_s)
+        if isinstance(found, str):
+            return found
+        taken[side] = found
+    return TwoSides(stable=taken["stable"], canary=taken["canary"])
+
+
+def paired_in_time(*series: Series, interval_s: float | None = None) -> Paired:
+    """The samples of all series that were taken in the same interval; the later one where an interval has two.
+
+    `interval_s` is the longest spacing among them unless given.
+    """
+    interval_s = interval_s or max(one.interval_s for one in series)
+    slots = [np.floor(one.times_s / interval_s + 0.5) for one in series]
+    usable = [np.isfinite(one.values) for one in series]
+    finite = [_last_of_each(slot[kept], one.values[kept]) for slot, kept, one in zip(slots, usable, series, strict=True)]
+    common = finite[0][0]
+    for moments, _ in finite[1:]:
+        common = np.intersect1d(common, moments, assume_unique=True)
+    rows = np.array([values[np.searchsorted(moments, common)] for moments, values in finite])
+    seen = np.unique(np.concatenate(slots))
+    expected = seen[seen >= common[0]].size if common.size else seen.size
+    return Paired(rows, common, interval_s, int(expected - common.size))
+
+
+def _take_side(observations: Observations, metric: str, side: Side, *, window_s: float, now_s: float) -> Series | str:
+    found = observations.get(Selector(metric, side))
+    if found is None:
+        return f"{metric} of {side}: was not measured"
+    if isinstance(found, Unavailable):
+        return f"{metric} of {side}: source out of reach: {found.reason}"
+    if found.labels is not None:
+        return f"{metric} of {side}: is a category; a statistical judge needs numbers"
+    series = found.window(start_s=now_s - window_s, end_s=now_s)
+    with_value = series.times_s[np.isfinite(series.values)]
+    if with_value.size == 0:
+        return f"{metric} of {side}: no data in the last {format_duration(window_s)}"
+    age_s, oldest_s = now_s - float(with_value[-1]), STALE_AFTER_INTERVALS * series.interval_s
+    if age_s > oldest_s:
+        return (
+            f"{metric} of {side}: stale, the last sample is {format_duration(round(age_s, 3))} old"
+            f" > at most {format_duration(oldest_s)}"
+        )
+    return series
+
+
+def _last_of_each(slots: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    if slots.size == 0:
+        return slots, values
+    last = np.append(np.diff(slots) > 0, True)
+    return slots[last], values[last]

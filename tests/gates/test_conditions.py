@@ -1,0 +1,204 @@
+"""What is promised of every kind: it never raises, never passes without evidence, and reads back as it was written."""
+
+import math
+import warnings
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from gates.condition import MetricFacts
+from gates.conditions import CONDITIONS, GateSpec, judge_gate
+from gates.count import Exists
+from gates.observation import Selector, Series, Unavailable
+from gates.verdict import Mode, Verdict
+from tests.gates.strategies import CONDITION, EVERY_KIND, NOW_S, any_series, canary, every_minute, observed
+
+KINDS = pytest.mark.parametrize("written", EVERY_KIND.values(), ids=EVERY_KIND.keys())
+FACTS = {name: MetricFacts("", 60.0, True, "lower_is_better") for name in ("m", "n", "k")}
+
+
+def test_every_kind_is_in_the_table_of_these_tests():
+    assert {next(iter(written)) for written in EVERY_KIND.values()} == set(CONDITIONS)
+
+
+@KINDS
+def test_reads_back_as_written(written):
+    spec = CONDITION.validate_python(written)
+    kept = CONDITION.dump_python(spec, mode="json")
+    assert CONDITION.validate_python(kept) == spec
+    assert CONDITION.validate_json(CONDITION.dump_json(spec)) == spec
+
+
+@KINDS
+def test_needs_name_metrics_and_windows(written):
+    needs = CONDITION.validate_python(written).needs()
+    assert needs
+    assert all(need.window_s >= 0 and need.selector.metric in FACTS for need in needs)
+
+
+@KINDS
+def test_unknown_metric_is_a_problem(written):
+    assert any("m" in problem for problem in CONDITION.validate_python(written).problems({}))
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "series",
+    [
+        None,
+        Unavailable("connection refused"),
+        Series.of([], unit="", interval_s=60),
+        every_minute([math.nan] * 80, unit=""),
+        every_minute([2.0] * 80, unit="", now_s=NOW_S - 7200),
+        every_minute([2.0] * 80, unit="", now_s=NOW_S + 9000),
+        every_minute([2.0] * 80, unit="", interval_s=0.0),
+    ],
+    ids=["not measured", "unavailable", "empty", "only NaN", "stale", "from the future", "spacing not known"],
+)
+def test_without_evidence_is_inconclusive_with_a_reason(written, series):
+    found = CONDITION.validate_python(written).judge({} if series is None else observed(series), NOW_S)
+    if found.verdict is Verdict.FAIL:  # a critical part may say more, never better
+        pytest.fail(found.reason)
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.reason
+
+
+@KINDS
+@given(series=any_series(), now_s=st.one_of(st.just(NOW_S), st.floats()))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_no_input_raises(written, series, now_s):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = CONDITION.validate_python(written).judge(observed(series), now_s)
+    assert found.reason
+    assert "fault of the judge" not in found.reason
+    assert all(isinstance(number, float) for number in found.numbers.values())
+    if not math.isfinite(now_s) or not math.isfinite(series.interval_s) or series.interval_s <= 0:
+        assert not found.passed
+    if found.passed:
+        assert len(series.window(start_s=-math.inf, end_s=now_s))
+
+
+@KINDS
+@given(
+    values=st.lists(st.floats(0.1, 9.0), min_size=1, max_size=70),
+    missing=st.lists(st.integers(0, 90), max_size=8),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_missing_sample_never_makes_a_pass_of_what_was_not_known(written, values, missing):
+    spec = CONDITION.validate_python(written)
+    if next(iter(written)) in ("rank_sum", "sequential"):
+        return
+    first_s = NOW_S - 60 * (len(values) - 1)
+    rows = [(first_s + 60 * i, value) for i, value in enumerate(values)]
+    more = [*rows, *((NOW_S - 60 * ago, None) for ago in missing)]
+    before = spec.judge(observed(Series.of(rows, unit="", interval_s=60)), NOW_S)
+    after = spec.judge(observed(Series.of(more, unit="", interval_s=60)), NOW_S)
+    assert not (before.verdict is not Verdict.PASS and after.passed)
+
+
+MONOTONE = {
+    name: EVERY_KIND[name]
+    for name in ("threshold last", "threshold held", "threshold sum", "count", "incident free", "stable threshold", "all")
+} | {
+    "threshold mean below": {"threshold": {"metric": "m", "at_most": 5, "statistic": "mean", "over": "60m"}},
+    "threshold p95 below": {"threshold": {"metric": "m", "at_most": 5, "statistic": "p95", "over": "60m"}},
+    "comparison": {"comparison": {"metric": "m", "against": "baseline:before", "at_most": "5%"}},
+    "comparison multiple": {"comparison": {"metric": "m", "against": "baseline:before", "at_most": "2x"}},
+    "comparison speed-up": {"comparison": {"metric": "m", "against": "baseline:before", "speed_up": "2x"}},
+    "in a row": {"in_a_row": {"metric": "m", "at_most": 3, "above": 5}},
+    "product": {"product": {"metrics": ["m", "n"], "at_most": 4}},
+    "within budget": EVERY_KIND["within budget"],
+}
+
+
+@pytest.mark.parametrize("written", MONOTONE.values(), ids=MONOTONE.keys())
+@given(
+    values=st.lists(st.one_of(st.floats(0, 10), st.floats(0, 1.7e308)), min_size=1, max_size=70),
+    place=st.integers(0, 69),
+    worse_by=st.one_of(st.floats(0, 10), st.floats(0, 1.7e308)),
+    baseline=st.floats(0, 10),
+)
+@settings(max_examples=80, deadline=None)
+def test_the_verdict_never_improves_when_a_sample_gets_worse(written, values, place, worse_by, baseline):
+    unit = "s" if "sum" in str(written) else "ratio" if "burn_rate" in written else ""
+    spec = CONDITION.validate_python(written)
+    index = place % len(values)
+    worse = [*values[:index], min(values[index] + worse_by, 1.7e308), *values[index + 1 :]]
+    kept = {Selector("m", "all", 0.0, "before"): every_minute([baseline], unit=unit)}
+    before = spec.judge(observed(every_minute(values, unit=unit)) | kept, NOW_S)
+    after = spec.judge(observed(every_minute(worse, unit=unit)) | kept, NOW_S)
+    assert after.verdict >= before.verdict, (before, after)
+
+
+def test_an_unknown_kind_lists_the_kinds_there_are():
+    with pytest.raises(ValidationError, match="the kinds are all, any, at_least, burn_rate"):
+        CONDITION.validate_python({"thresold": {"metric": "m"}})
+
+
+def test_the_json_schema_covers_every_kind():
+    schema = str(CONDITION.json_schema())
+    assert all(f"'{kind}'" in schema for kind in CONDITIONS)
+
+
+def test_an_empty_gate_is_an_error():
+    with pytest.raises(ValidationError):
+        GateSpec.model_validate([])
+
+
+def test_a_gate_of_warnings_alone_is_an_error():
+    with pytest.raises(ValidationError, match="no condition counts"):
+        GateSpec.model_validate([{"exists": {"metric": "m", "mode": "warn"}}])
+
+
+def test_a_gate_is_the_worst_of_its_conditions_and_shows_each():
+    gate = GateSpec.model_validate(
+        {
+            "all": [
+                {"threshold": {"name": "slow", "metric": "p95", "at_most": "700ms"}},
+                {"threshold": {"metric": "p50", "at_most": "350ms"}},
+                {"threshold": {"metric": "p50", "at_most": "1ms", "mode": "warn"}},
+                {"threshold": {"metric": "p50", "at_most": "1ms", "mode": "dry_run"}},
+            ]
+        }
+    )
+    found = judge_gate(gate, canary(p95=every_minute([812.0]), p50=every_minute([300.0])), NOW_S)
+    assert found.verdict is Verdict.FAIL
+    assert found.reason == "1 of 2 passed: slow: p95 812 ms > at most 700 ms"
+    assert [part.verdict for part in found.parts] == [Verdict.FAIL, Verdict.PASS, Verdict.FAIL, Verdict.FAIL]
+    assert [part.mode for part in found.parts] == [Mode.BLOCK, Mode.BLOCK, Mode.WARN, Mode.DRY_RUN]
+
+
+def test_a_gate_that_must_still_hold_says_how_long():
+    gate = GateSpec.model_validate([{"threshold": {"metric": "p95", "at_most": "700ms", "held": h}} for h in ("60m", "30m")])
+    found = judge_gate(gate, canary(p95=every_minute([500.0] * 20)), NOW_S)
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.holds_in_s == max(part.holds_in_s for part in found.parts)
+
+
+def test_needs_of_a_gate_are_asked_once_with_the_longest_window():
+    gate = GateSpec.model_validate([{"threshold": {"metric": "m", "at_most": 1, "held": h}} for h in ("60m", "30m")])
+    assert gate.needs() == ((Selector("m", "canary"), 3600.0),)
+
+
+class Broken(Exists):
+    """A kind with a fault."""
+
+    def judge(self, observations, now_s):
+        raise ZeroDivisionError("by zero")
+
+
+def test_a_judge_that_breaks_is_not_known_and_leaves_the_others():
+    whole = CONDITION.validate_python({"exists": {"metric": "m"}})
+    gate = GateSpec.model_construct(conditions=(Broken(metric="m"), whole), name="")
+    found = judge_gate(gate, canary(m=every_minute([1.0])), NOW_S)
+    assert [part.verdict for part in found.parts] == [Verdict.INCONCLUSIVE, Verdict.PASS]
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "fault of the judge" in found.reason
+
+
+@KINDS
+def test_problems_of_a_fitting_metric_name_no_crash(written):
+    assert isinstance(CONDITION.validate_python(written).problems(FACTS), list)

@@ -1,0 +1,136 @@
+"""The interval for an autocorrelated mean: against the likelihood written out, invariances, and what it refuses."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from gates.confidence_sequence import FEWEST_POINTS, Interval, autocorrelated_mean
+from gates.observation import FloatArray
+
+
+def interval_of(values: FloatArray, alpha: float = 0.01) -> Interval:
+    found = autocorrelated_mean(values, alpha=alpha)
+    assert isinstance(found, Interval)
+    return found
+
+
+def wave(points: int, rho: float, *, seed: int = 3) -> FloatArray:
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal(points)
+    for place in range(1, points):
+        values[place] = rho * values[place - 1] + math.sqrt(1 - rho**2) * values[place]
+    return values
+
+
+def log_likelihood(values: FloatArray, mean: float) -> float:
+    """Of stationary AR(1), at its best over variance and the same autocorrelations, by scipy's multivariate normal."""
+    best, n = -math.inf, values.size
+    for rho in 1 - np.exp(np.linspace(0, math.log(0.02), 25)):
+        correlation = rho ** np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+        shape = correlation / (1 - rho**2)
+        variance = (values - mean) @ np.linalg.solve(shape, values - mean) / n
+        best = max(best, float(stats.multivariate_normal.logpdf(values, np.full(n, mean), variance * shape)))
+    return best
+
+
+def likelihood_limits(values: FloatArray, alpha: float) -> tuple[float, float]:
+    """Bisection on the likelihood ratio, for one scale."""
+    centre = max(np.linspace(values.min(), values.max(), 400), key=lambda mean: log_likelihood(values, mean))
+    crossed = 2 * math.log(1 / alpha) + math.log(1 + values.size / 100) + 6.0
+    top = log_likelihood(values, centre)
+    limits = []
+    for direction in (-1, 1):
+        inside, outside = 0.0, 100.0
+        for _ in range(40):
+            middle = (inside + outside) / 2
+            kept = 2 * (top - log_likelihood(values, centre + direction * middle)) <= crossed
+            inside, outside = (middle, outside) if kept else (inside, middle)
+        limits.append(centre + direction * inside)
+    return limits[0], limits[1]
+
+
+@pytest.mark.parametrize(("points", "rho", "alpha"), [(12, 0.0, 0.2), (19, 0.0, 0.01), (19, 0.6, 0.05)])
+def test_limits_are_those_of_the_likelihood_written_out(points: int, rho: float, alpha: float) -> None:
+    """The closed form against a general multivariate normal, below 20 points where there is one scale."""
+    values = wave(points, rho, seed=11)
+    found = interval_of(values, alpha)
+    lower, upper = likelihood_limits(values, alpha)
+    assert found.lower == pytest.approx(lower, rel=0.01, abs=0.02)
+    assert found.upper == pytest.approx(upper, rel=0.01, abs=0.02)
+
+
+@pytest.mark.parametrize("points", [20, 21, 60])
+def test_from_twenty_points_on_the_means_of_neighbours_count_too(points: int) -> None:
+    """The interval holds that of the series of means, so that a wave under noise shows."""
+    values = wave(points, 0.9) + np.random.default_rng(5).standard_normal(points)
+    halved = values[points % 2 :].reshape(-1, 2).mean(axis=1)
+    whole, coarse = interval_of(values), interval_of(halved) if halved.size < 20 else None
+    if coarse is not None:
+        assert whole.lower <= coarse.lower + 1e-9
+        assert whole.upper >= coarse.upper - 1e-9
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    points=st.integers(FEWEST_POINTS, 80),
+    shift=st.floats(-100, 100),
+    scale=st.floats(1e-3, 1e6),
+)
+def test_shift_and_scale_go_through(seed: int, points: int, shift: float, scale: float) -> None:
+    """Another unit gives the same interval in that unit, and the estimate is the mean, inside."""
+    values = wave(points, 0.5, seed=seed)
+    plain, moved = interval_of(values), interval_of(shift + scale * values)
+    assert moved.lower == pytest.approx(shift + scale * plain.lower, rel=1e-6, abs=1e-6 * scale)
+    assert moved.upper == pytest.approx(shift + scale * plain.upper, rel=1e-6, abs=1e-6 * scale)
+    assert plain.lower < plain.estimate < plain.upper
+    assert plain.estimate == pytest.approx(float(values.mean()))
+
+
+def test_mirrored_values_give_the_mirrored_interval() -> None:
+    """No side is preferred."""
+    values = wave(40, 0.7)
+    there, back = interval_of(values), interval_of(-values)
+    assert (back.lower, back.upper) == pytest.approx((-there.upper, -there.lower))
+
+
+def test_a_smaller_alpha_gives_a_wider_interval() -> None:
+    """More confidence costs width."""
+    values = wave(40, 0.3)
+    widths = [interval_of(values, alpha).upper - interval_of(values, alpha).lower for alpha in (0.1, 0.01, 0.001)]
+    assert widths == sorted(widths)
+    assert widths[0] < widths[-1]
+
+
+def test_more_points_of_white_noise_narrow_it() -> None:
+    """Evidence adds up."""
+    values = wave(480, 0.0)
+    widths = [interval_of(values[:n]).upper - interval_of(values[:n]).lower for n in (30, 120, 480)]
+    assert widths[0] > 1.5 * widths[1] > 1.5 * widths[2]
+
+
+def test_a_slow_wave_is_worth_few_points() -> None:
+    """The effective number says what the points are worth."""
+    assert interval_of(wave(60, 0.0)).n_effective > 40
+    assert interval_of(wave(60, 0.95)).n_effective < 8
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([], "0 points < at least 10"),
+        ([1.0, 2.0] * 4 + [1.0], "9 points < at least 10"),
+        ([0.0] * 30, "do not vary"),
+        ([7.25] * 30, "do not vary"),
+        ([1e12 + 1e-5 * place for place in range(30)], "do not vary"),
+    ],
+)
+def test_refuses_what_says_nothing(values: list[float], reason: str) -> None:
+    """Too few, or all the same but for rounding."""
+    found = autocorrelated_mean(np.array(values), alpha=0.01)
+    assert isinstance(found, str)
+    assert reason in found

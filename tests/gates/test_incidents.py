@@ -1,0 +1,95 @@
+"""Quiet for days, and stable for days."""
+
+import math
+
+import pytest
+from pydantic import ValidationError
+
+from gates.observation import Selector
+from gates.verdict import Verdict
+from tests.gates.strategies import NOW_S, canary, condition, every_minute
+
+PASS, INCONCLUSIVE, FAIL = Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL
+HOURS = 7 * 24
+
+
+def hourly(values, **options):
+    return every_minute([float(v) for v in values], unit=options.get("unit", "count"), interval_s=3600.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "samples_are", "verdict"),
+    [
+        ([0] * HOURS, "increments", PASS),
+        ([1] + [0] * HOURS, "increments", PASS),
+        ([1] + [0] * (HOURS - 1), "increments", INCONCLUSIVE),
+        ([0] * (HOURS - 1) + [1], "increments", FAIL),
+        ([0] * 100, "increments", INCONCLUSIVE),
+        ([0] * 50 + [math.nan] * 10 + [0] * (HOURS - 60), "increments", INCONCLUSIVE),
+        ([3] * (HOURS + 1), "total", PASS),
+        ([2] + [3] * HOURS, "total", INCONCLUSIVE),
+        ([2] * HOURS + [3], "total", FAIL),
+        ([2] * 20 + [0] * (HOURS - 19), "total", PASS),
+        ([2] * 20 + [1] * (HOURS - 19), "total", INCONCLUSIVE),
+    ],
+)
+def test_incident_free(values, samples_are, verdict):
+    spec = condition("incident_free", metric="p0", samples_are=samples_are, **{"for": "7d"})
+    found = spec.judge(canary(p0=hourly(values)), NOW_S)
+    assert found.verdict is verdict, found.reason
+
+
+def test_an_incident_two_days_ago_leaves_five_days():
+    values = [0] * (HOURS - 49) + [1] + [0] * 48
+    found = condition("incident_free", metric="p0", **{"for": "7d"}).judge(canary(p0=hourly(values)), NOW_S)
+    assert found.holds_in_s == 5 * 86400
+
+
+def stable(*conditions, **fields):
+    return condition("stable", of=list(conditions), **{"for": "7d", **fields})
+
+
+QUICK = {"threshold": {"metric": "m", "at_most": "700ms"}}
+NEAR = {"comparison": {"metric": "m", "against": "stable", "at_most": "10ms"}}
+
+
+def test_a_threshold_is_held_over_every_sample():
+    assert stable(QUICK).judge(canary(m=hourly([500] * HOURS, unit="ms")), NOW_S).passed
+    dented = [500] * 100 + [800] + [500] * (HOURS - 101)
+    found = stable(QUICK).judge(canary(m=hourly(dented, unit="ms")), NOW_S)
+    assert found.verdict is INCONCLUSIVE
+    assert found.holds_in_s == pytest.approx(101 * 3600)
+    assert stable(QUICK).judge(canary(m=hourly([500] * 167 + [800], unit="ms")), NOW_S).verdict is FAIL
+
+
+@pytest.mark.parametrize(
+    ("stable_values", "verdict"),
+    [
+        ([500] * HOURS, PASS),
+        ([500] * 100 + [400] + [500] * (HOURS - 101), INCONCLUSIVE),
+        ([500] * (HOURS - 1) + [400], FAIL),
+        ([500] * 60, INCONCLUSIVE),
+        ([500] * 100 + [math.nan] * 8 + [500] * (HOURS - 108), INCONCLUSIVE),
+    ],
+    ids=["all the time", "not once", "not now", "not known for long", "not known in between"],
+)
+def test_other_conditions_are_judged_again_in_the_past(stable_values, verdict):
+    seen = {
+        Selector("m", "canary"): hourly([500] * HOURS, unit="ms"),
+        Selector("m", "stable"): hourly(stable_values, unit="ms"),
+    }
+    found = stable(NEAR).judge(seen, NOW_S)
+    assert found.verdict is verdict, found.reason
+
+
+def test_needs_reach_back_over_the_days():
+    assert {need.window_s for need in stable(QUICK, NEAR).needs()} == {7 * 86400.0}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"of": []}, {"for": "0s"}, {"every": "8d"}, {"every": "1s"}, {"of": [{"exists": {"metric": "m", "mode": "warn"}}]}],
+)
+def test_what_makes_no_sense_is_refused(fields):
+    with pytest.raises(ValidationError):
+        condition("stable", **{"of": [QUICK], "for": "7d", **fields})

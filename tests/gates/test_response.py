@@ -1,0 +1,132 @@
+"""Responses: their order, what they do to a weight, and which one to make now."""
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from gates.response import RESPONSES, AnyResponse, Firing, Made, ReduceWeight, RollBack, due
+
+RESPONSE = TypeAdapter(AnyResponse)
+NOW_S = 10_000.0
+WRITTEN = {
+    "notify": "notify",
+    "page": "page",
+    "throttle": {"throttle": {"setting": "rate", "to": 0.5}},
+    "set_value": {"set_value": {"target": "config", "changes": {"aether": 0.25}}},
+    "reduce": {"reduce_weight": {"by": "20pp"}},
+    "reduce more": {"reduce_weight": {"by": "40pp"}},
+    "switch_off": {"switch_off": {"target": "config", "feature": "emergence"}},
+    "step_down": {"step_down": {"ladder": "mode"}},
+    "roll back to half": {"roll_back": {"to": "50%"}},
+    "roll back": "roll_back",
+}
+
+
+def firing(name, *, since_s=NOW_S, settle_s=0.0):
+    return Firing(name, RESPONSE.validate_python(WRITTEN[name]), since_s, settle_s)
+
+
+def made(name, made_s, *, settle_s=0.0):
+    return Made(name, RESPONSE.validate_python(WRITTEN[name]).rank, made_s, settle_s)
+
+
+def names(responses):
+    return [one.trigger for one in responses]
+
+
+def test_from_least_to_worst():
+    ranks = [RESPONSE.validate_python(written).rank for written in WRITTEN.values()]
+    assert ranks == sorted(ranks)
+    assert len(set(ranks)) == len(ranks)
+    assert {type(RESPONSE.validate_python(written)).kind for written in WRITTEN.values()} == set(RESPONSES)
+
+
+@pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN.keys())
+def test_reads_back_as_written(written):
+    response = RESPONSE.validate_python(written)
+    assert RESPONSE.validate_python(RESPONSE.dump_python(response, mode="json")) == response
+
+
+@pytest.mark.parametrize(
+    ("fields", "now", "after"),
+    [
+        ({"by": "20pp"}, 50, 30),
+        ({"by": "20pp"}, 10, 0),
+        ({"to": "50%"}, 90, 50),
+        ({"to": "50%"}, 30, 30),
+        ({"by": "0.5pp"}, 50, 49),
+    ],
+)
+def test_a_weight_only_goes_down(fields, now, after):
+    assert ReduceWeight.model_validate(fields).weight_after(now) == after
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"by": "20pp", "to": "5%"}, {"by": "20%"}, {"by": "-5pp"}, {"by": "0pp"}, {"to": "101%"}, {"to": "5ms"}]
+)
+def test_weights_that_make_no_sense_are_refused(fields):
+    with pytest.raises(ValidationError):
+        ReduceWeight.model_validate(fields)
+
+
+def test_roll_back_goes_to_zero_unless_told():
+    assert RollBack().weight_percent == 0
+    assert RollBack.model_validate({"to": "50%"}).weight_percent == 50
+
+
+@pytest.mark.parametrize(
+    ("fires", "history", "expected"),
+    [
+        ([], [], []),
+        (["reduce", "roll back", "throttle"], [], ["roll back"]),
+        (["reduce", "page", "notify"], [], ["page", "notify", "reduce"]),
+        (["throttle"], [made("throttle", NOW_S)], []),
+        (["throttle"], [made("throttle", NOW_S - 1)], ["throttle"]),
+        (["roll back", "throttle"], [made("roll back", NOW_S)], []),
+        (["roll back to half", "throttle"], [made("roll back to half", NOW_S)], ["throttle"]),
+        (["reduce"], [made("roll back to half", NOW_S - 10, settle_s=60)], []),
+        (["reduce"], [made("roll back to half", NOW_S - 60, settle_s=60)], ["reduce"]),
+        (["roll back"], [made("reduce", NOW_S - 10, settle_s=60)], ["roll back"]),
+        (["page"], [made("roll back", NOW_S - 10, settle_s=60)], ["page"]),
+    ],
+    ids=[
+        "nothing fires",
+        "the worst wins",
+        "notices are always made",
+        "once while it fires",
+        "again when it fires anew",
+        "after a rollback nothing else",
+        "after a partial one the next worst",
+        "a lesser one waits for the worse to settle",
+        "and is made when it has settled",
+        "a worse one never waits for a lesser",
+        "a page never waits",
+    ],
+)
+def test_due(fires, history, expected):
+    assert names(due([firing(name) for name in fires], history, NOW_S)) == expected
+
+
+@pytest.mark.parametrize(("age_s", "expected"), [(59.0, []), (60.0, ["reduce"])])
+def test_repeated_only_after_its_settling_time(age_s, expected):
+    one = firing("reduce", since_s=NOW_S - 500, settle_s=60)
+    assert names(due([one], [made("reduce", NOW_S - age_s, settle_s=60)], NOW_S)) == expected
+
+
+@pytest.mark.parametrize(
+    ("tree", "fires", "expected"),
+    [
+        (["throttle", "roll back"], ["roll back", "throttle"], ["throttle"]),
+        (["roll back", "reduce", "switch_off"], ["switch_off", "reduce"], ["reduce"]),
+        (["throttle", "reduce"], ["throttle", "reduce", "roll back"], ["roll back"]),
+        (["throttle"], ["page", "throttle"], ["page", "throttle"]),
+    ],
+    ids=["first that fires", "in order of the tree", "those outside compete as ever", "notices are made all the same"],
+)
+def test_decision_tree(tree, fires, expected):
+    assert names(due([firing(name) for name in fires], [], NOW_S, decision_tree=tree)) == expected
+
+
+def test_while_the_first_of_the_tree_settles_the_others_do_not_take_its_place():
+    fires = [firing("reduce", since_s=NOW_S - 100, settle_s=60), firing("throttle")]
+    history = [made("reduce", NOW_S - 10, settle_s=60)]
+    assert due(fires, history, NOW_S, decision_tree=["reduce", "throttle"]) == ()

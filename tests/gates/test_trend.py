@@ -1,0 +1,127 @@
+"""Trends: shown with confidence, not by two points, and honest on autocorrelated noise."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from scipy.stats import theilslopes
+
+from gates.condition import MetricFacts
+from gates.slope import robust_slope
+from gates.verdict import Verdict
+from tests.gates.strategies import NOW_S, canary, condition, every_minute
+
+PASS, INCONCLUSIVE, FAIL = Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL
+NOISE = np.random.default_rng(7).normal(0, 1, 60)
+STEPS = np.arange(60)
+
+
+def judge(values, **fields):
+    spec = condition("trend", metric="m", over="1h", **fields)
+    return spec.judge(canary(m=every_minute([float(v) for v in values], unit="MB")), NOW_S)
+
+
+@pytest.mark.parametrize(
+    ("values", "fields", "verdict"),
+    [
+        (100 + STEPS + NOISE, {"is": "rising"}, PASS),
+        (100 - STEPS + NOISE, {"is": "rising"}, FAIL),
+        (100 + NOISE, {"is": "rising"}, INCONCLUSIVE),
+        (100 + NOISE, {"is": "rising", "within": "5%"}, FAIL),
+        (100 - STEPS + NOISE, {"is": "falling"}, PASS),
+        (100 + STEPS + NOISE, {"is": "falling"}, FAIL),
+        (100 + NOISE, {"is": "flat", "within": "5%"}, PASS),
+        (100 + NOISE, {"is": "flat", "within": "5MB"}, PASS),
+        (100 + STEPS + NOISE, {"is": "flat", "within": "5%"}, FAIL),
+        (100 + 60 * NOISE, {"is": "flat", "within": "5%"}, INCONCLUSIVE),
+        (np.full(60, 100.0), {"is": "flat", "within": "0%"}, PASS),
+        (np.full(60, 100.0), {"is": "rising"}, FAIL),
+        (100 + STEPS + NOISE, {"is": "unbounded"}, PASS),
+        (100 + NOISE, {"is": "unbounded"}, FAIL),
+        (100 + 60 * (1 - np.exp(-STEPS / 5)) + NOISE, {"is": "unbounded"}, FAIL),
+        (np.append(100 + NOISE[:59], 900.0), {"is": "unbounded"}, FAIL),
+        (100 + NOISE[:30], {"is": "flat", "within": "5%"}, INCONCLUSIVE),
+        (100 + NOISE[:5], {"is": "unbounded"}, INCONCLUSIVE),
+    ],
+    ids=[
+        "rising",
+        "falls, not rising",
+        "noise may rise a little",
+        "noise rises by nothing that matters",
+        "falling",
+        "rises, not falling",
+        "flat",
+        "flat by an amount",
+        "rises, not flat",
+        "too noisy to tell",
+        "constant is flat",
+        "constant does not rise",
+        "grows without bound",
+        "noise does not",
+        "warming up levels off",
+        "one high sample is no growth",
+        "half the window",
+        "too few samples",
+    ],
+)
+def test_trend(values, fields, verdict):
+    found = judge(values, **fields)
+    assert found.verdict is verdict, found.reason
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_slope_and_limits_are_those_of_scipy_when_samples_are_independent(seed):
+    rng = np.random.default_rng(seed)
+    times = np.cumsum(rng.uniform(1, 3, 40))
+    alternating = 0.1 * times + rng.normal(0, 1, 40) + 3 * (-1.0) ** np.arange(40)
+    mine = robust_slope(times, alternating, 0.95)
+    theirs = theilslopes(alternating, times, 0.95)
+    assert mine.slope == pytest.approx(theirs.slope)
+    assert mine.lower <= theirs.low_slope + 1e-9
+    assert mine.upper >= theirs.high_slope - 1e-9
+    assert mine.upper - mine.lower == pytest.approx(theirs.high_slope - theirs.low_slope, rel=0.05)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.8, 0.9])
+def test_false_alarms_stay_few_on_autocorrelated_noise(rho):
+    rng = np.random.default_rng(11)
+    alarms = 0
+    for _ in range(150):
+        noise = rng.normal(0, 1, 60)
+        for index in range(1, 60):
+            noise[index] += rho * noise[index - 1]
+        alarms += judge(1000 + noise, **{"is": "rising"}).passed
+    assert alarms / 150 <= 0.10
+
+
+def test_a_long_series_is_thinned_and_keeps_its_slope():
+    times = np.arange(10_000) * 60.0
+    found = robust_slope(times, 5 + 0.001 * times, 0.95)
+    assert found.slope == pytest.approx(0.001, rel=1e-6)
+
+
+@given(
+    values=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=3, max_size=50),
+    confidence=st.floats(0.5, 0.999),
+)
+@settings(max_examples=200, deadline=None)
+def test_the_slope_lies_within_its_limits(values, confidence):
+    with np.errstate(all="ignore"):
+        found = robust_slope(np.arange(len(values)) * 60.0, np.array(values), confidence)
+    assert found.lower <= found.slope <= found.upper
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"is": "flat"}, {"is": "sideways"}, {"is": "flat", "within": "-1%"}, {"is": "rising", "confidence": 1.0}],
+)
+def test_what_makes_no_sense_is_refused(fields):
+    with pytest.raises(ValidationError):
+        condition("trend", metric="m", over="1h", **fields)
+
+
+@pytest.mark.parametrize(("within", "unit"), [("5ms", "MB"), ("5pp", "MB")])
+def test_a_margin_in_another_unit_is_a_problem(within, unit):
+    spec = condition("trend", metric="m", over="1h", within=within, **{"is": "flat"})
+    assert "within" in "; ".join(spec.problems({"m": MetricFacts(unit, 60.0, True, "neither")}))
