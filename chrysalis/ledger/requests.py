@@ -54,6 +54,12 @@ class Requests(Part):
         with self._database.read() as connection:
             return records(Request, connection.execute(mine).all())
 
+    def all_open_requests(self) -> tuple[Request, ...]:
+        """Those of every rollout that are not settled yet, in the order in which they were made."""
+        with self._database.read() as connection:
+            unsettled = select(*_COLUMNS).where(schema.is_unsettled).order_by(_TABLE.c.id)
+            return records(Request, connection.execute(unsettled).all())
+
     def settle_request(self, request_id: int, outcome: str, *, now: datetime, by: str | None = None) -> Request:
         """Say what came of it; a settled one keeps its outcome and is returned as it is."""
         with self._database.write(now) as tx:

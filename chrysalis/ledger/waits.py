@@ -122,7 +122,10 @@ class Waits(Part):
         return _all(self._database, select(*_COLUMNS).where(_TABLE.c.rollout_id == rollout_id).order_by(_TABLE.c.id))
 
     def next_pause_key(self, rollout_id: str, step_id: str) -> str:
-        """A key for one suspension, never the same twice: Prefect refuses a key that was used in a run's life."""
+        """A key for one suspension, never the same twice: Prefect refuses a key that was used in a run's life.
+
+        `wait-` and two numbers: Prefect's inputs take lower case letters, digits and dashes only.
+        """
         mine = (_TABLE.c.rollout_id == rollout_id) & (_TABLE.c.step_id == step_id)
         latest = select(_TABLE.c.id).where(mine).order_by(_TABLE.c.attempt.desc()).limit(1).scalar_subquery()
         count = update(_TABLE).where(_TABLE.c.id == latest).values(pauses=_TABLE.c.pauses + 1)
@@ -132,7 +135,7 @@ class Waits(Part):
             raise LedgerError(
                 f"rollout {rollout_id}: step {step_id} waits for nothing, so there is no pause; open a wait first"
             )
-        return f"{step_id}-{row.id}-{row.pauses}"
+        return f"wait-{row.id}-{row.pauses}"
 
 
 def _all(database: Database, statement: Select[Any]) -> tuple[Wait, ...]:

@@ -5,7 +5,7 @@ with all its questions, in a thread of its own, so that the slowest one sets the
 its own. Whatever goes wrong is an Unavailable with the reason under each selector concerned; nothing is raised.
 
 With a scaled clock (`speed`) a window of 48 h may last two real minutes, or less than the spacing of the samples. A
-question is therefore never asked over less than four samples, samples are never asked closer than the source takes them,
+question is therefore never asked over less than twelve samples, samples are never asked closer than the source takes them,
 and the series says its true spacing: real step x speed. Judges see plan time only. A series of 24 h ago is asked at its
 own time and comes back aligned with now.
 """
@@ -22,8 +22,10 @@ from typing import NamedTuple, Protocol
 from chrysalis.metrics.base import MetricSource, Query
 from gates.observation import Need, Observations, Selector, Series, Side, Unavailable
 
-MIN_SAMPLES = 4
-"""A real window is never shorter than this many samples, nor a rate's `{window}` than this many scrapes."""
+MIN_SAMPLES = 12
+"""A real window is never shorter than this many samples: enough for every kind of condition, a trend included."""
+MIN_SCRAPES = 4
+"""A rate's `{window}` is never shorter than this many scrapes."""
 DEFAULT_MIN_STEP_S = 1.0
 DEADLINE_S = 15.0
 
@@ -117,7 +119,9 @@ def fetch(
 
     for name, replies in _ask(by_source, sources, deadline_s).items():
         for (group, query), reply in zip(by_source[name].items(), replies, strict=True):
-            answers[group] = _in_plan_time(reply, query, moment)
+            answers[group] = _in_plan_time(
+                reply, query, moment, _pace(metrics[group.metric], query, windows[group], clock.speed)
+            )
     observations.update({selector: answers[group] for selector, group in groups.items()})
     return observations
 
@@ -140,12 +144,12 @@ def _reach(definition: MetricDefinition, source: MetricSource, window_s: float, 
     # One interval or less asks for the newest sample alone, which is answered fastest.
     newest_alone = window_s <= definition.interval_s
     span_s = step_s if newest_alone else max(window_s / speed, MIN_SAMPLES * step_s)
-    return _Reach(span_s, step_s, max(definition.rate_window_s / speed, MIN_SAMPLES * scrape_s))
+    return _Reach(span_s, step_s, max(definition.rate_window_s / speed, MIN_SCRAPES * scrape_s))
 
 
 def _query(group: _Group, definition: MetricDefinition, reach: _Reach, text: str, moment: _Moment) -> Query:
     end_s = moment.now_s - group.offset_s / moment.clock.speed
-    filled = {**moment.variables, "window": _promql_range(reach.rate_window_s)}
+    filled = {**moment.variables, "window": _promql_range(reach.rate_window_s), "speed": f"{moment.clock.speed:g}"}
     if group.side == "stable":
         filled.pop("version", None)
         if "stable_version" in moment.variables:
@@ -160,14 +164,26 @@ def _promql_range(seconds: float) -> str:
     return f"{ms}ms" if ms % 1000 else f"{ms // 1000}s"
 
 
-def _in_plan_time(reply: Series | Unavailable, query: Query, moment: _Moment) -> Series | Unavailable:
+def _pace(definition: MetricDefinition, query: Query, window_s: float, speed: float) -> float:
+    """How many plan seconds a real second of the answer stands for.
+
+    That is the clock's speed, unless its window is so short in real time that it would hold fewer samples than
+    `MIN_SAMPLES`: then the samples that were asked for are spread over the window, so that a fast clock changes how long a
+    window takes and not whether it can be judged. At speed 1 it is always 1.
+    """
+    asked_s = query.end_s - query.start_s
+    if speed == 1.0 or window_s <= definition.interval_s or asked_s <= 0:
+        return speed
+    return min(speed, window_s / asked_s)
+
+
+def _in_plan_time(reply: Series | Unavailable, query: Query, moment: _Moment, pace: float) -> Series | Unavailable:
     if isinstance(reply, Unavailable):
         return reply
     # Counted from now, not from the clock's origin: at high speeds the difference of two large numbers would lose seconds.
     # An answer of some time ago ends at now in the same way, which is what aligns it.
-    speed = moment.clock.speed
-    times = moment.clock.to_plan(moment.now_s) + (reply.times_s - query.end_s) * speed
-    return Series(times, reply.values, reply.unit, reply.interval_s * speed, reply.labels)
+    times = moment.clock.to_plan(moment.now_s) + (reply.times_s - query.end_s) * pace
+    return Series(times, reply.values, reply.unit, reply.interval_s * pace, reply.labels)
 
 
 _Replies = list[Series | Unavailable]

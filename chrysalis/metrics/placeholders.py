@@ -1,4 +1,7 @@
-"""Fills `{side}`, `{version}`, `{service}`, `{services}` and `{window}` into a query, and shows addresses without passwords.
+"""Fills `{side}`, `{version}`, `{service}`, `{window}` and the like into a query, and shows addresses without passwords.
+
+`{speed}` is how much faster the plan's clock runs than the real one, 1 in production: what happens so often in plan time is
+measured in real time, and a query of such a rate divides by it.
 
 Only these exact words in braces count, since PromQL and JSON use braces themselves (`up{job="api"}`); none of them is valid
 PromQL by itself. A placeholder without a value is a QueryError: a query that silently asked for something else, or for
@@ -14,7 +17,7 @@ import httpx
 from chrysalis.errors import QueryError, SettingsError
 
 V = TypeVar("V")
-NAMES = ("side", "version", "service", "services", "window")
+NAMES = ("side", "version", "service", "services", "window", "speed")
 PLACEHOLDER = re.compile(r"\{(" + "|".join(NAMES) + r")\}")
 
 

@@ -106,10 +106,18 @@ def test_windows_are_scaled_to_what_can_be_measured(
 
 
 def test_the_series_says_its_true_spacing_in_plan_time() -> None:
-    clock = PlanClock(NOW_S - 60, 1000)
+    clock = PlanClock(NOW_S - 60, 100)
     found, _ = ask(Need(Selector("p95"), 3600), clock=clock)
-    assert series(found[Selector("p95")]).interval_s == 1000
-    assert series(found[Selector("p95")]).times_s.tolist() == [clock.to_plan(NOW_S) - 1000, clock.to_plan(NOW_S)]
+    assert series(found[Selector("p95")]).interval_s == 100
+    assert series(found[Selector("p95")]).times_s.tolist() == [clock.to_plan(NOW_S) - 100, clock.to_plan(NOW_S)]
+
+
+def test_samples_are_spread_over_a_window_that_is_too_short_in_real_time() -> None:
+    clock = PlanClock(NOW_S - 60, 1000)
+    found, (query,) = ask(Need(Selector("p95"), 3600), clock=clock)
+    assert query.end_s - query.start_s == 12
+    assert series(found[Selector("p95")]).interval_s == 3600 / 12
+    assert series(found[Selector("p95")]).times_s.tolist() == [clock.to_plan(NOW_S) - 300, clock.to_plan(NOW_S)]
 
 
 def test_a_series_of_some_time_ago_is_asked_then_and_aligned_with_now() -> None:

@@ -1,0 +1,48 @@
+# One virtual environment, made from requirements.lock; every target makes it first.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+PLAN ?= crystal
+STAMP := $(VENV)/.installed
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+
+.PHONY: setup demo up test lint format bench clean help
+
+help: ## what there is
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python {v.major}.{v.minor} < 3.11; install 3.11 or newer, or name it: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $(STAMP)
+
+setup: $(STAMP) ## the virtual environment, and Prometheus
+	@$(BIN)/python -m chrysalis.sandbox.install >/dev/null
+
+demo: setup ## two rollouts on live traffic: one completes, one is taken back (KEEP=1 leaves all up)
+	@$(BIN)/chrysalis demo --plan $(PLAN) $(if $(KEEP),--keep)
+
+up: setup ## server, worker, watch and sandbox, until Ctrl-C
+	@$(BIN)/chrysalis up
+
+test: setup ## all tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: setup ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## rewrite in the house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## measure, and compare with the floor
+	$(BIN)/python -m benchmarks
+
+clean: ## what was generated
+	rm -rf $(VENV) .chrysalis .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis test-output

@@ -1,0 +1,281 @@
+"""The parts a plan is made of besides its steps: targets, sources, metrics, channels, windows, schedules, sign-off rules.
+
+A value may name a variable of the environment it runs in, as `${ENVOY_ADMIN_URL}`; it is filled in when a rollout starts,
+so that one plan serves the sandbox, staging and production, and a plan can be checked where none of them exists.
+"""
+
+from datetime import date, time, timedelta
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from gates.condition import Direction, Spec
+from gates.keyed import keyed_union
+from gates.units import Duration, Quantity
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", description="lower case, digits, - and _")]
+
+
+def _percent(value: object) -> object:
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return float(value.strip()[:-1])
+    return value
+
+
+Percent = Annotated[int, BeforeValidator(_percent), Field(ge=0, le=100, description="a share in percent: 30 or 30%")]
+Severity = Literal["info", "warning", "page"]
+Scalar = str | int | float | bool | None
+
+
+# ── targets: what a rollout changes ────────────────────────────────────────────────────────────────────────────────
+
+
+class Envoy(Spec):
+    """Envoy with its routes in a file: weights, and a header or cookie that always reaches the canary."""
+
+    admin_url: str
+    route_file: str
+    header: str | None = Field(default=None, description="`name: value` that routes to the canary whatever the weight")
+    cohort_cookie: str | None = Field(default=None, description="cookie that keeps a user on one side")
+
+
+class Haproxy(Spec):
+    """HAProxy, changed through its runtime socket."""
+
+    socket: str
+    backend: str
+
+
+class HttpApi(Spec):
+    """The service's own configuration API: read by GET, changed by PATCH, read back."""
+
+    url: str
+    path: str = "/api/config"
+
+
+class Kubernetes(Spec):
+    """A Deployment: environment variables, replicas, undo; or the weights of a Gateway API route."""
+
+    namespace: str = "default"
+    deployment: str
+    route: str | None = None
+
+
+class SqlFlags(Spec):
+    """Feature flags in a table of the service's own database."""
+
+    url: str
+    table: str = "feature_flags"
+
+
+class Unleash(Spec):
+    """Feature flags in Unleash."""
+
+    url: str
+    project: str = "default"
+    environment: str = "production"
+
+
+class Database(Spec):
+    """The service's PostgreSQL: migrations, backups, restores, read-only mode."""
+
+    url: str
+    migrations: str | None = None
+
+
+class Layers(Spec):
+    """Layers that are switched on and off on instances, each depending on the one before it."""
+
+    url: str
+    layers: tuple[str, ...] = Field(min_length=1)
+    instances: tuple[str, ...] = Field(min_length=1)
+    optional: tuple[str, ...] = ()
+
+
+class Versions(Spec):
+    """Versions of a service that are started, stopped, and put back to the previous one."""
+
+    url: str
+    environment: str = "production"
+
+
+class Regions(Spec):
+    """Regions between which all traffic can be moved."""
+
+    url: str
+    regions: tuple[str, ...] = Field(min_length=2)
+
+
+Target = keyed_union(
+    "target",
+    {
+        "envoy": Envoy,
+        "haproxy": Haproxy,
+        "http_api": HttpApi,
+        "kubernetes": Kubernetes,
+        "sql_flags": SqlFlags,
+        "unleash": Unleash,
+        "database": Database,
+        "layers": Layers,
+        "versions": Versions,
+        "regions": Regions,
+    },
+)
+
+
+# ── sources and metrics: what is measured ──────────────────────────────────────────────────────────────────────────
+
+
+class PrometheusSource(Spec):
+    url: str
+    timeout: Duration = timedelta(seconds=2)
+    scrape_interval: Duration = timedelta(seconds=15)
+
+
+class SqlSource(Spec):
+    url: str
+    timeout: Duration = timedelta(seconds=5)
+
+
+class HttpSource(Spec):
+    url: str
+    timeout: Duration = timedelta(seconds=5)
+
+
+class ManualSource(Spec):
+    """Measurements that people enter: surveys, reviews, incident reports; kept in the ledger."""
+
+
+Source = keyed_union(
+    "source", {"prometheus": PrometheusSource, "sql": SqlSource, "http": HttpSource, "manual": ManualSource}
+)
+
+
+class Metric(Spec):
+    """One measurement. `query` is in the source's language; by side where the sides differ in more than `{side}`.
+
+    `interval` is the spacing of its samples; `rate_over` fills `{window}` in the query. Both are plan time.
+    """
+
+    source: str
+    query: str | dict[Literal["canary", "stable", "all"], str]
+    unit: str
+    direction: Direction = "neither"
+    interval: Duration = timedelta(seconds=15)
+    rate_over: Duration = timedelta(minutes=5)
+    title: str = ""
+
+    @property
+    def sided(self) -> bool:
+        """Whether canary and stable are measured apart."""
+        return isinstance(self.query, dict) or "{side}" in self.query or "{version}" in self.query
+
+    @property
+    def interval_s(self) -> float:
+        return self.interval.total_seconds()
+
+    @property
+    def rate_window_s(self) -> float:
+        return self.rate_over.total_seconds()
+
+
+# ── people, messages, time ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Channel(Spec):
+    """Where a notice goes. `url` is an address of the notifier (`https://…`, `mailto:…`), usually a variable."""
+
+    url: str
+    title: str = ""
+
+
+class EscalationStep(Spec):
+    after: Duration
+    to: tuple[str, ...] = Field(min_length=1)
+
+
+class Notifications(Spec):
+    """Channels by severity, and who comes next while nobody acknowledges."""
+
+    routes: dict[Severity, tuple[str, ...]] = Field(default_factory=dict)
+    escalation: tuple[EscalationStep, ...] = ()
+    settle: Duration = timedelta(minutes=10)
+
+
+class SignOffRule(Spec):
+    """Who must sign: every role of `roles`, or `quorum` of the people who hold one of them; all distinct.
+
+    After `within` it expires; what follows is always to hold, never to grant.
+    """
+
+    roles: tuple[str, ...] = Field(min_length=1)
+    quorum: int | None = Field(default=None, ge=1)
+    within: Duration | None = None
+    remind: Duration | None = None
+    starter_may_sign: bool = False
+
+
+class Person(Spec):
+    """Somebody who may act, by the name they sign with, and the roles they hold."""
+
+    roles: tuple[str, ...] = Field(min_length=1)
+    contact: str = ""
+
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class Window(Spec):
+    """When changes may be made: on these days, between these times (UTC)."""
+
+    days: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri")
+    start: time = time(0, 0)
+    end: time = time(23, 59, 59)
+
+
+class Freeze(Spec):
+    """From the first day to the last, both included (UTC), no weight goes up."""
+
+    first: date
+    last: date
+    why: str
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Freeze":
+        if self.last < self.first:
+            raise ValueError(f"the freeze ends on {self.last}, before it begins on {self.first}")
+        return self
+
+
+class Schedule(Spec):
+    """Something that runs by the clock: an operation of this plan, a report, a check. Exactly one of cron and every."""
+
+    run: str = Field(description="name of an operation or report of this plan")
+    cron: str | None = None
+    every: Duration | None = None
+    after_completion: Duration | None = Field(default=None, description="once, this long after the rollout completed")
+    title: str = ""
+
+    @model_validator(mode="after")
+    def _one_clock(self) -> "Schedule":
+        given = [name for name in ("cron", "every", "after_completion") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a schedule has exactly one of cron, every, after_completion; found {given or 'none'}")
+        return self
+
+
+class Report(Spec):
+    """A document made from what was recorded."""
+
+    title: str
+    audience: tuple[str, ...] = ()
+    contents: tuple[str, ...] = Field(min_length=1)
+
+
+class Quota(Spec):
+    """A guard rail: warn at a share of the limit, stop at another."""
+
+    metric: str
+    limit: Quantity
+    warn: Percent = 80
+    stop: Percent = 100

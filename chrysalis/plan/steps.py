@@ -1,0 +1,321 @@
+"""The kinds of steps a phase is made of. One Spec per kind; `RUNNABLE` says which have a task.
+
+A step is written as one key that names its kind: `- set_weight: 30%`. Each has an optional `name`, unique in its phase,
+and says itself how it is undone where its kind cannot know.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from chrysalis.plan.parts import Percent, Scalar, Severity
+from gates.condition import Spec
+from gates.conditions import AnyCondition
+from gates.keyed import keyed_union
+from gates.units import Duration, Quantity
+
+
+class Step(Spec):
+    """What every step has. `note` is shown to people; `environment` names where it runs when not in production."""
+
+    name: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_-]*$")
+    note: str = ""
+    environment: str | None = None
+
+
+class Migrate(Step):
+    """Bring the database's schema forward, one file after another, each with its way back."""
+
+    target: str
+    to: int | None = Field(default=None, description="version number; the newest when not given")
+
+
+class BackUp(Step):
+    """Make a backup and prove that it can be read."""
+
+    target: str
+    method: Literal["dump", "base"] = "dump"
+
+
+class Deploy(Step):
+    """Bring a version up beside the one that serves; no traffic yet."""
+
+    target: str
+    version: str = "{version}"
+
+
+class Activate(Step):
+    """Switch layers on, on the named instances; dependencies first."""
+
+    target: str
+    layers: tuple[str, ...] = Field(min_length=1)
+    instances: tuple[str, ...] = Field(min_length=1)
+
+
+class Deactivate(Step):
+    """Switch layers off, dependents first."""
+
+    target: str
+    layers: tuple[str, ...] = Field(min_length=1)
+    instances: tuple[str, ...] = Field(min_length=1)
+
+
+class SetFlag(Step):
+    """Change named values of a switchboard: configuration, feature switches, environment."""
+
+    target: str
+    values: dict[str, Scalar] = Field(min_length=1)
+
+
+class Check(Spec):
+    """One request of a smoke test and what must come back."""
+
+    url: str
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"] = "GET"
+    headers: dict[str, str] = Field(default_factory=dict)
+    body: Any = None
+    status: int = 200
+    expect_headers: dict[str, str] = Field(default_factory=dict, description="regular expressions")
+    expect_json: dict[str, Scalar] = Field(default_factory=dict, description="JSON pointer to value")
+    contains: str | None = None
+
+
+class SmokeTest(Step):
+    """Ask the service itself, and compare status, headers and body."""
+
+    requests: tuple[Check, ...] = Field(min_length=1)
+    timeout: Duration = Field(default="5s", validate_default=True)
+    tries: int = Field(default=3, ge=1, le=20)
+
+
+class LoadTest(Step):
+    """Bounded load against the new version, with thresholds."""
+
+    url: str
+    users: int = Field(ge=1, le=10_000)
+    duration: Duration
+    headers: dict[str, str] = Field(default_factory=dict)
+    bodies: tuple[dict[str, Scalar], ...] = ()
+    expect_headers: dict[str, str] = Field(default_factory=dict)
+    p50: Quantity | None = None
+    p95: Quantity | None = None
+    p99: Quantity | None = None
+    failures: Quantity | None = None
+
+
+class SetWeight(Step):
+    """Set the canary's share of the traffic, and read it back. `- set_weight: 30%` is the short form."""
+
+    to: Percent
+    target: str = "traffic"
+    audience: str | None = Field(default=None, description="cohort that the share is taken from")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"to": value} if isinstance(value, int | float | str) else value
+
+
+class Ramp(Step):
+    """Several weights one after another, each with its own soak: `{through: [75%, 80%, 85%], each: 1d}`."""
+
+    through: tuple[Percent, ...] = Field(min_length=1)
+    each: Duration
+    target: str = "traffic"
+
+
+class Waves(Step):
+    """Layers onto one instance after another, each wave with its own soak."""
+
+    target: str
+    layers: tuple[str, ...] = Field(min_length=1)
+    instances: tuple[str, ...] = Field(min_length=1)
+    each: Duration
+
+
+class SetRoute(Step):
+    """Who reaches the canary besides the weighted share: a header, a cookie, a cohort; or nobody."""
+
+    target: str = "traffic"
+    header: str | None = None
+    cohort: str | None = None
+    enabled: bool = True
+
+
+class Soak(Step):
+    """Wait while the watch looks on. Only time in which it really looked counts."""
+
+    duration: Duration = Field(alias="for")
+    every: Duration | None = Field(default=None, description="how often the checkpoint is judged and recorded")
+    checkpoint: tuple[AnyCondition, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"for": value} if isinstance(value, str) else value
+
+
+class Gate(Step):
+    """Conditions that must hold before the next step. FAIL does `on_fail`; not known holds, at most `within`, then pages."""
+
+    conditions: tuple[AnyCondition, ...] = Field(alias="all", min_length=1)
+    within: Duration | None = None
+    on_fail: Literal["roll_back", "hold"] = "roll_back"
+
+
+class Checklist(Step):
+    """Items of a checklist that must be checked or attested."""
+
+    list: str
+    sections: tuple[str, ...] = Field(default=(), description="all when empty")
+
+
+class SignOff(Step):
+    """People sign, with what they saw. `rule` names one of the plan's sign-off rules."""
+
+    rule: str
+    question: str = ""
+    point_of_no_return: bool = False
+
+
+class Notify(Step):
+    """Tell people. A notice that is lost never stops a rollout."""
+
+    message: str
+    severity: Severity = "info"
+    channels: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"message": value} if isinstance(value, str) else value
+
+
+class RunCommand(Step):
+    """Run a program: an argument list, never a shell. `undo` is the list that takes it back."""
+
+    run: tuple[str, ...] = Field(min_length=1)
+    undo: tuple[str, ...] | None = None
+    timeout: Duration = Field(default="10m", validate_default=True)
+    environment_variables: tuple[str, ...] = Field(default=(), description="names passed through; values are redacted")
+
+
+class TagVersion(Step):
+    """Mark the version in the repository: a tag, and a branch to archive it."""
+
+    tag: str
+    branch: str | None = None
+    repository: str = "${SERVICE_REPOSITORY}"
+
+
+class RecordBaseline(Step):
+    """Keep what a metric was over a window, to compare with later."""
+
+    baseline: str
+    metrics: tuple[str, ...] = Field(min_length=1)
+    over: Duration
+
+
+class Restore(Step):
+    """Put the database back to the newest good backup or to a point in time, and prove its integrity."""
+
+    target: str
+    to: Literal["latest_backup", "phase_start", "rollout_start"] = "phase_start"
+    limit: Duration | None = None
+
+
+class ExportData(Step):
+    """Write out what is new since a moment, so that it survives the way back."""
+
+    target: str
+    since: Literal["phase_start", "rollout_start"] = "rollout_start"
+
+
+class ImportData(Step):
+    """Bring back what was exported and fits the version that serves."""
+
+    target: str
+    compatible_with: str = "previous"
+
+
+class Operate(Step):
+    """An operation that a target offers by name: restart an instance, purge a cache, sync, read-only mode, scale."""
+
+    target: str
+    action: str
+    arguments: dict[str, Scalar | tuple[str, ...]] = Field(default_factory=dict)
+    undo: str | None = None
+
+
+class Repeat(Step):
+    """Run an operation of the plan by the clock, for a time: `{operation: r6, cron: "0 9 * * 1", times: 4}`."""
+
+    operation: str
+    cron: str
+    times: int = Field(ge=1)
+
+
+class Verify(Step):
+    """Conditions that must hold at once, as proof that something is done; a failure pages."""
+
+    conditions: tuple[AnyCondition, ...] = Field(alias="all", min_length=1)
+    within: Duration = Field(default="5m", validate_default=True)
+
+
+class MakeReport(Step):
+    """Write one of the plan's reports from what was recorded."""
+
+    report: str
+
+
+STEP_KINDS: dict[str, type[Step]] = {
+    "migrate": Migrate,
+    "back_up": BackUp,
+    "deploy": Deploy,
+    "activate": Activate,
+    "deactivate": Deactivate,
+    "set_flag": SetFlag,
+    "smoke_test": SmokeTest,
+    "load_test": LoadTest,
+    "set_weight": SetWeight,
+    "ramp": Ramp,
+    "waves": Waves,
+    "set_route": SetRoute,
+    "soak": Soak,
+    "gate": Gate,
+    "checklist": Checklist,
+    "sign_off": SignOff,
+    "notify": Notify,
+    "run_command": RunCommand,
+    "tag_version": TagVersion,
+    "record_baseline": RecordBaseline,
+    "restore": Restore,
+    "export_data": ExportData,
+    "import_data": ImportData,
+    "operate": Operate,
+    "repeat": Repeat,
+    "verify": Verify,
+    "report": MakeReport,
+}
+AnyStep = keyed_union("step", dict(STEP_KINDS))
+KIND_OF: dict[type[Step], str] = {spec: kind for kind, spec in STEP_KINDS.items()}
+
+RUNNABLE = frozenset(
+    {
+        "migrate",
+        "set_flag",
+        "smoke_test",
+        "set_route",
+        "set_weight",
+        "ramp",
+        "soak",
+        "gate",
+        "sign_off",
+        "notify",
+        "run_command",
+        "record_baseline",
+        "tag_version",
+        "verify",
+    }
+)
+"""Kinds that have a task today; the others are checked, shown and refused at the start."""

@@ -1,0 +1,95 @@
+"""Where things are: the ledger, the plans, the variables that plans name. Read from the environment, once per process.
+
+| variable | meaning | default |
+| --- | --- | --- |
+| `CHRYSALIS_HOME` | folder for what is kept locally | `.chrysalis` in the checkout |
+| `CHRYSALIS_LEDGER_URL` | SQLAlchemy URL of the ledger | SQLite in the home folder |
+| `CHRYSALIS_PLANS` | folder with one folder per plan | `deployments` in the checkout |
+| `CHRYSALIS_WATCH_INTERVAL` | the watch's tick, as a duration | `1s` |
+| `CHRYSALIS_SUSPEND_AFTER` | a wait longer than this gives its process back | `20s` |
+
+Variables that a plan names (`${PROMETHEUS_URL}`) come from the process's environment, or else from `environment.json` in
+the home folder, which `make up` writes for the sandbox.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from chrysalis.errors import SettingsError
+from gates.units import parse_duration
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PLAN_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a process was told. Intervals in seconds of the real clock."""
+
+    home: Path
+    ledger_url: str
+    plans: Path
+    watch_interval_s: float
+    suspend_after_s: float
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """From the process's environment. Raises SettingsError for a value that cannot be used."""
+        given = os.environ if environment is None else environment
+        home = Path(given.get("CHRYSALIS_HOME") or CHECKOUT / ".chrysalis")
+        return cls(
+            home=home,
+            ledger_url=given.get("CHRYSALIS_LEDGER_URL") or f"sqlite:///{home / 'ledger.db'}",
+            plans=Path(given.get("CHRYSALIS_PLANS") or CHECKOUT / "deployments"),
+            watch_interval_s=_seconds(given, "CHRYSALIS_WATCH_INTERVAL", "1s"),
+            suspend_after_s=_seconds(given, "CHRYSALIS_SUSPEND_AFTER", "20s"),
+        )
+
+    def plan_file(self, name: str) -> Path:
+        """The file of the plan of that name; plans run only from the plans folder. Raises SettingsError."""
+        path = self.plans / name / "plan.yaml"
+        if not _PLAN_NAME.fullmatch(name) or not path.is_file():
+            known = ", ".join(self.plan_names()) or "none"
+            raise SettingsError(f"no plan {name!r} in {self.plans}; the plans there are: {known}")
+        return path
+
+    def plan_names(self) -> list[str]:
+        """The plans there are, by name."""
+        return sorted(path.parent.name for path in self.plans.glob("*/plan.yaml"))
+
+    def variables(self) -> Mapping[str, str]:
+        """What `${NAME}` in a plan stands for."""
+        path = self.home / "environment.json"
+        try:
+            written = json.loads(path.read_text()) if path.is_file() else {}
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{path}: cannot be read: {error}; delete it or run `make up` again") from error
+        return {**written, **os.environ}
+
+
+def fill_in(text: str, variables: Mapping[str, str], *, where: str) -> str:
+    """`text` with every `${NAME}` replaced. Raises SettingsError that names the first one not set."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in variables:
+            raise SettingsError(f"{where}: ${{{name}}} is not set; export {name} or run `make up` for the sandbox")
+        return variables[name]
+
+    return _VARIABLE.sub(value, text)
+
+
+def _seconds(given: Mapping[str, str], name: str, default: str) -> float:
+    text = given.get(name) or default
+    try:
+        seconds = parse_duration(text).total_seconds()
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}") from error
+    if seconds <= 0:
+        raise SettingsError(f"{name}: found {text!r}, expected more than 0s")
+    return seconds

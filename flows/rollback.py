@@ -1,0 +1,87 @@
+"""The way back: traffic first, then everything else in reverse, then proof. A rollout's subflow, and on-call's own flow."""
+
+from prefect import State, flow
+from prefect.states import Completed, Failed
+
+from chrysalis.errors import ChrysalisError, StaleToken, TargetUnavailable
+from gates.progress import Outcome, RollBack
+from tasks.decide import decide
+from tasks.kinds import KINDS
+from tasks.lifecycle import end, take_over
+from tasks.rolling_back import (
+    ask,
+    begin_rollback,
+    end_rollback,
+    fail_rollback,
+    hold_rollback,
+    plan_rollback,
+    take_part_back,
+    take_weight_down,
+    to_undo,
+    undo_step,
+    verify_rollback,
+)
+from tasks.step import Waiting, log
+from tasks.workspace import Workspace
+
+BACK = "Back"
+HELD = "Held"
+
+
+@flow(name="rollback", flow_run_name="rollback", persist_result=False, validate_parameters=False)
+def rollback(rollout_id: str, token: int, to_percent: int | None, reason: str, by: str, outcome: str) -> State[str]:
+    """Go back, and say so only when it is proven. What cannot be finished stops and pages, with the traffic safe."""
+    workspace = Workspace.open(rollout_id, token)
+    spec = plan_rollback(workspace)
+    percent = spec.weight if to_percent is None else to_percent
+    try:
+        if to_percent:
+            take_part_back(rollout_id, token, percent, reason, by)
+            return Completed(name="TakenBack", message=f"{percent} %: {reason}", data="taken back")
+        begin_rollback(rollout_id, token, reason, by)
+        take_weight_down(rollout_id, token, percent, reason, by)
+        if outcome != Outcome.ABORTED:
+            if spec.undo:
+                for step_id in to_undo(rollout_id, token):
+                    undo_step(rollout_id, token, step_id)
+            for planned in workspace.plan.rollback_steps(_name(workspace)):
+                outcome_of_step = KINDS[planned.kind].task(rollout_id, planned.id, token, planned.title)
+                if isinstance(outcome_of_step, Waiting):
+                    return Failed(name=HELD, message=outcome_of_step.reason, data="held")
+            verify_rollback(rollout_id, token)
+        end_rollback(rollout_id, token, outcome, reason)
+    except StaleToken as error:
+        return Completed(name="Superseded", message=str(error), data="superseded")
+    except TargetUnavailable as error:
+        hold_rollback(rollout_id, token, str(error))
+        return Failed(name=HELD, message=str(error), data="held")
+    except ChrysalisError as error:
+        log().error("the way back is stuck: %s", error)
+        fail_rollback(rollout_id, token, str(error))
+        return Failed(name="Stuck", message=str(error), data="stuck")
+    return Completed(name=BACK, message=reason, data="back")
+
+
+def _name(workspace: Workspace) -> str:
+    phase = workspace.rollout.phase
+    return workspace.plan.phase(phase).rollback if phase in workspace.plan.phase_names else "full"
+
+
+@flow(name="rollback-now", flow_run_name="rollback {rollout_id}", persist_result=False)
+def rollback_now(rollout_id: str, reason: str, by: str = "on-call", to_percent: int | None = None) -> State[str]:
+    """On-call's own way back: works whether or not the rollout's own run is alive.
+
+    `to_percent` above 0 only lowers the weight and holds. Ends red when the way back could not be proven.
+    """
+    ask(rollout_id, "roll_back", by=by, reason=reason, to_percent=to_percent)
+    token = take_over(rollout_id)
+    action = decide(rollout_id)
+    if not isinstance(action, RollBack):
+        return Failed(name="Refused", message=f"{rollout_id} cannot go back: {action}")
+    state = rollback(rollout_id, token, action.to_percent, action.reason, action.by, action.outcome.value, return_state=True)
+    if state.name == BACK:
+        end(rollout_id, token, action.outcome, action.reason)
+        return Completed(name="RolledBack", message=action.reason)
+    if state.name == "TakenBack":
+        return Completed(name="TakenBack", message=state.message)
+    return Failed(name=state.name, message=state.message)

@@ -1,0 +1,40 @@
+"""Every kind of step that can run, by the name it has in a plan."""
+
+from chrysalis.plan.steps import RUNNABLE
+from tasks.approve import sign_off
+from tasks.evaluate_gate import gate, verify
+from tasks.migrate import migrate
+from tasks.notify import notify
+from tasks.record_baseline import record_baseline
+from tasks.run_command import run_command
+from tasks.set_flag import set_flag
+from tasks.set_route import set_route
+from tasks.set_weight import set_weight
+from tasks.smoke_test import smoke_test
+from tasks.soak import soak
+from tasks.step import StepKind
+from tasks.tag_version import tag_version
+
+KINDS: dict[str, StepKind] = {
+    kind.name: kind
+    for kind in (
+        migrate,
+        set_flag,
+        smoke_test,
+        set_route,
+        set_weight,
+        soak,
+        gate,
+        sign_off,
+        notify,
+        run_command,
+        record_baseline,
+        tag_version,
+        verify,
+    )
+}
+WRITTEN_OUT = frozenset({"ramp", "waves"})
+"""Kinds that a plan writes out into others before they run."""
+
+if missing := RUNNABLE - WRITTEN_OUT - KINDS.keys():
+    raise ImportError(f"these kinds are said to run and have no task: {', '.join(sorted(missing))}")

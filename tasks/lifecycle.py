@@ -1,0 +1,202 @@
+"""The beginning and the end of a rollout, and the signs of life in between."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from prefect.runtime import flow_run
+
+from chrysalis.clock import utc_now
+from chrysalis.errors import LedgerError, NotAllowed, PlanError
+from chrysalis.ledger import Ledger, NewRollout, Rollout
+from chrysalis.plan import LoadedPlan, Phase, load_plan
+from chrysalis.plan.steps import Activate, SetFlag, SetRoute, SetWeight, Waves
+from gates.progress import Outcome
+from tasks import approve
+from tasks.artifacts import artifact_key, show_markdown
+from tasks.prefect_api import answer
+from tasks.report import report_markdown, timeline_markdown
+from tasks.rolling_back import settle
+from tasks.step import log
+from tasks.workspace import Workspace, open_ledger, settings
+
+LEASE_S = 15.0
+RENEW_S = 4.0
+SUSPEND_TIMEOUT_S = int(timedelta(days=400).total_seconds())
+"""Longer than any rollout: Prefect fails a run that is resumed later; the plan's own deadlines are the ledger's to keep."""
+
+
+def register(
+    plan: str, version: str, *, reason: str, started_by: str, speed: float, dry_run: bool, again: bool
+) -> tuple[Rollout, bool]:
+    """The rollout of this release: the one there is, or a new one (True). Changes nothing when it may not start.
+
+    Raises PlanError, SettingsError, ServiceBusy, LedgerUnavailable.
+    """
+    loaded = load_plan(settings().plan_file(plan))
+    refuse_if_not_runnable(loaded)
+    if not version.strip():
+        raise PlanError("version: found nothing, expected the version to roll out, such as 2.1.0")
+    if not 1.0 <= speed <= 1_000_000:
+        raise PlanError(f"speed: found {speed:g}, expected 1 to 1000000; above 1 is for sandboxes only")
+    ledger = open_ledger()
+    new = NewRollout(
+        plan_name=plan,
+        service=loaded.plan.service,
+        version=version,
+        plan_text=loaded.text,
+        plan_hash=loaded.sha256,
+        idempotency_key=_release_key(ledger, plan, version, again=again, dry_run=dry_run),
+        started_by=started_by,
+        reason=reason,
+        speed=speed,
+        dry_run=dry_run,
+        parameters={},
+    )
+    return ledger.start_rollout(new, utc_now())
+
+
+def refuse_if_not_runnable(loaded: LoadedPlan) -> None:
+    """Raises PlanError that lists the kinds of steps that have no task yet."""
+    missing = sorted({step.kind for step in loaded.plan.not_runnable})
+    if missing:
+        raise PlanError(
+            f"{loaded.plan.name}: these kinds of steps cannot run yet: {', '.join(missing)}; "
+            f"see `chrysalis plan check --runnable deployments/{loaded.plan.name}/plan.yaml`"
+        )
+
+
+def _release_key(ledger: Ledger, plan: str, version: str, *, again: bool, dry_run: bool) -> str:
+    base = f"{plan}:{version}" + (":dry-run" if dry_run else "")
+    earlier = [
+        one for one in ledger.history(10_000) if one.idempotency_key == base or one.idempotency_key.startswith(base + "#")
+    ]
+    if not earlier:
+        return base
+    newest = max(earlier, key=lambda one: one.serial)
+    return f"{base}#{len(earlier) + 1}" if again and not newest.active else newest.idempotency_key
+
+
+def adopt(rollout: Rollout, flow_run_id: str) -> bool:
+    """Take this rollout for this flow run; False when another flow run works for it."""
+    if rollout.flow_run_id not in (None, flow_run_id):
+        return False
+    open_ledger().attach_flow_run(rollout.id, flow_run_id, now=utc_now())
+    return True
+
+
+def take_over(rollout_id: str) -> int:
+    """A new fencing token for this process; every earlier one is stale from now on."""
+    holder = f"{socket.gethostname()}:{os.getpid()}"
+    return open_ledger().take_token(rollout_id, holder, now=utc_now())
+
+
+def show_timeline(rollout_id: str) -> None:
+    """The plan's timeline as an artifact."""
+    workspace = Workspace.open(rollout_id, 0)
+    show_markdown(artifact_key(rollout_id, "timeline"), timeline_markdown(workspace.plan), "what this rollout goes through")
+
+
+@contextmanager
+def alive(rollout_id: str) -> Iterator[None]:
+    """While inside, a lease says that a process works for this rollout; when it ends unseen, the watch starts another."""
+    ledger, name, stop = open_ledger(), f"rollout:{rollout_id}", threading.Event()
+    holder = f"{socket.gethostname()}:{os.getpid()}"
+    lease = ledger.acquire_lease(name, holder, ttl_s=LEASE_S, now=utc_now())
+
+    def renew() -> None:
+        nonlocal lease
+        while not stop.wait(RENEW_S):
+            try:
+                held = lease and ledger.renew_lease(lease, ttl_s=LEASE_S, now=utc_now())
+                lease = held or ledger.acquire_lease(name, holder, ttl_s=LEASE_S, now=utc_now())
+            except LedgerError:
+                lease = None
+
+    thread = threading.Thread(target=renew, name=f"alive {rollout_id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        if lease is not None:
+            ledger.release_lease(lease, now=utc_now())
+
+
+def arm(rollout_id: str, token: int, phase: Phase) -> None:
+    """Have the watch judge this phase's triggers from now on, if the phase can reach anybody."""
+    workspace = Workspace.open(rollout_id, token)
+    exposes = any(isinstance(step, SetWeight | SetFlag | SetRoute | Activate | Waves) for step in phase.steps)
+    if workspace.rollout.dry_run or not (exposes or workspace.rollout.weight_percent):
+        return
+    triggers: dict[str, object] = {name: {} for name in workspace.plan.triggers_at(phase.name)}
+    workspace.ledger.arm_guard(rollout_id, token, triggers=triggers, now=utc_now())
+
+
+def enter(rollout_id: str, token: int, phase: str) -> None:
+    """Note that the rollout is in this phase and runs."""
+    workspace = Workspace.open(rollout_id, token)
+    weight = workspace.rollout.weight_percent or 0
+    workspace.ledger.set_position(
+        rollout_id, token, phase=phase, weight_percent=weight, status_text=f"in {phase}", now=utc_now()
+    )
+    workspace.ledger.set_state(rollout_id, token, state="running", now=utc_now())
+
+
+def wait(rollout_id: str, token: int, reason: str) -> None:
+    """Note that the rollout waits, and for what."""
+    workspace = Workspace.open(rollout_id, token)
+    row = workspace.rollout
+    workspace.ledger.set_position(
+        rollout_id, token, phase=row.phase, weight_percent=row.weight_percent, status_text=reason, now=utc_now()
+    )
+    if row.state != "stuck":
+        workspace.ledger.set_state(rollout_id, token, state="waiting", now=utc_now())
+
+
+def end(rollout_id: str, token: int, outcome: Outcome, reason: str) -> None:
+    """The rollout is over: nothing is watched any more, nothing is asked of it, and the report is written."""
+    workspace = Workspace.open(rollout_id, token)
+    if workspace.rollout.active:
+        workspace.ledger.disarm_guard(rollout_id, token, now=utc_now())
+        for open_wait in (one for one in workspace.ledger.waits(rollout_id) if one.is_open):
+            workspace.ledger.close_wait(open_wait.id, f"ended: {outcome}", now=utc_now(), token=token)
+        settle(workspace, f"ended: {outcome}")
+        row = workspace.rollout
+        workspace.ledger.set_position(
+            rollout_id, token, phase=row.phase, weight_percent=row.weight_percent, status_text=reason, now=utc_now()
+        )
+        workspace.ledger.set_state(rollout_id, token, state="ended", outcome=outcome.value, now=utc_now())
+    show_markdown(artifact_key(rollout_id, "report"), report_markdown(Workspace.open(rollout_id, token)), "what happened")
+
+
+def take_answers(rollout_id: str) -> str:
+    """Hand what people typed into the form of the last suspension to the one function that signs.
+
+    Read from the API, so that an answer is not lost with the process that resumed. Returns why one was not accepted, for
+    the next form; empty when there is nothing to say.
+    """
+    workspace = Workspace.open(rollout_id, 0)
+    for open_wait in workspace.ledger.waits(rollout_id):
+        if open_wait.kind != "sign_off" or not open_wait.is_open or not open_wait.pauses:
+            continue
+        given = answer(str(flow_run.get_id()), f"wait-{open_wait.id}-{open_wait.pauses}")
+        try:
+            return _take_answer(workspace, open_wait.step_id, given or {})
+        except NotAllowed as error:
+            log().warning("sign-off not accepted: %s", error)
+            return str(error)
+    return ""
+
+
+def _take_answer(workspace: Workspace, step_id: str, given: dict[str, str]) -> str:
+    decision = given.get("decision")
+    if decision not in ("approve", "reject"):
+        return ""
+    approver, comment = str(given.get("approver", "")).strip(), str(given.get("comment") or "")
+    approve.sign(workspace, step_id, approver, decision=decision, comment=comment, door="ui")  # type: ignore[arg-type]
+    return ""

@@ -1,0 +1,38 @@
+"""The plan's own operations, by name: emergency commands and playbooks. Each step has its effect now and is recorded."""
+
+from collections.abc import Iterator
+
+from chrysalis.clock import utc_now
+from chrysalis.errors import NotAllowed, SettingsError
+from chrysalis.plan.steps import SetWeight
+from tasks.lifecycle import take_over
+from tasks.safety import make_safe
+from tasks.workspace import Workspace, require_known
+
+
+def run(rollout_id: str, name: str, by: str) -> Iterator[str]:
+    """Run an operation's steps in order; yields a line per step.
+
+    A weight is only ever lowered here: the way up is the plan's. Raises SettingsError for an unknown operation, TargetError,
+    NotAllowed once the rollout has ended.
+    """
+    from tasks.kinds import KINDS
+
+    workspace = Workspace.open(rollout_id, 0)
+    require_known(workspace.plan, name, workspace.plan.operations, "operation")
+    if not workspace.rollout.active:
+        raise NotAllowed(f"{rollout_id} ended {workspace.rollout.outcome}; start a rollout, or change the target by hand")
+    steps = workspace.plan.operation_steps(name)
+    if missing := sorted({step.kind for step in steps if step.kind not in KINDS}):
+        raise SettingsError(f"operation {name} of {workspace.plan.name} has steps that cannot run yet: {', '.join(missing)}")
+    workspace = Workspace.open(rollout_id, take_over(rollout_id))
+    for step in steps:
+        if isinstance(step.spec, SetWeight):
+            after = make_safe(workspace, step.spec.to, actor=by, cause=f"operation {name}")
+            yield f"{step.title}: " + ", ".join(f"{router} {weight} %" for router, weight in after.items())
+            continue
+        outcome = KINDS[step.kind].task.fn(rollout_id, step.id, workspace.token, step.title)
+        workspace.ledger.record_action(
+            rollout_id, None, actor=by, action=f"operation {name}", before=None, after=step.id, cause=by, now=utc_now()
+        )
+        yield f"{step.title}: {getattr(outcome, 'summary', None) or getattr(outcome, 'reason', '')}"

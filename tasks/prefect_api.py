@@ -1,0 +1,94 @@
+"""What is asked of Prefect's server from outside a run: start, wake, look. Small, so that the rest can do without it.
+
+Every call is bounded in time: the watch must go on protecting while the API is down.
+"""
+
+import os
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import get_current_settings
+from prefect.states import Scheduled
+
+from chrysalis.errors import ChrysalisError
+
+TIMEOUT_S = 5.0
+
+
+class PrefectUnavailable(ChrysalisError):
+    """Prefect's server cannot be reached, or refused."""
+
+
+def flow_run_state(flow_run_id: str) -> tuple[str, str]:
+    """(type, name) of the run's state, such as ("PAUSED", "Suspended"). Raises PrefectUnavailable."""
+    state = _call("GET", f"/flow_runs/{flow_run_id}").get("state") or {}
+    return str(state.get("type", "")), str(state.get("name", ""))
+
+
+def wake(flow_run_id: str, note: str, gone: bool = False) -> bool:
+    """Have a run that sleeps or died go on from its first line. True when it was told to, False when it is not asleep.
+
+    A suspended run is resumed as a person would; its form is filled with `not yet`, which decides nothing. One that
+    crashed, or whose process is known to be `gone`, is scheduled again. Raises PrefectUnavailable.
+    """
+    kind, _ = flow_run_state(flow_run_id)
+    if kind == "PAUSED":
+        answer = {"decision": "not yet", "approver": "chrysalis", "comment": note}
+        said = _call("POST", f"/flow_runs/{flow_run_id}/resume", {"run_input": answer})
+        return bool(said.get("status") == "ACCEPT")
+    if kind == "CRASHED" or (gone and kind == "RUNNING"):
+        return reschedule(flow_run_id, note)
+    return False
+
+
+def reschedule(flow_run_id: str, note: str) -> bool:
+    """Schedule a run again whatever its state says, because its process is gone. Raises PrefectUnavailable."""
+    try:
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(UUID(flow_run_id), Scheduled(message=note), force=True)
+    except (httpx.HTTPError, ObjectNotFound) as error:
+        raise PrefectUnavailable(f"flow run {flow_run_id} cannot be scheduled again: {error}") from error
+    return True
+
+
+def answer(flow_run_id: str, pause_key: str) -> dict[str, Any] | None:
+    """What somebody typed into the form of that suspension; None when nobody has yet. Raises PrefectUnavailable."""
+    found = _call("GET", f"/flow_runs/{flow_run_id}/input/suspended-{pause_key}-response", absent=None)
+    return found if isinstance(found, dict) else None
+
+
+def start_run(deployment: str, parameters: dict[str, Any], idempotency_key: str, tags: list[str]) -> str:
+    """Create a run of the deployment `flow/name`; the same key gives the same run. Returns its id."""
+    flow, name = deployment.split("/", 1)
+    found = _call("GET", f"/deployments/name/{flow}/{name}")
+    body = {"parameters": parameters, "idempotency_key": idempotency_key, "tags": tags}
+    return str(_call("POST", f"/deployments/{found['id']}/create_flow_run", body)["id"])
+
+
+def api_url() -> str:
+    """The server's address. Raises PrefectUnavailable when none is set."""
+    url = os.environ.get("PREFECT_API_URL") or get_current_settings().api.url
+    if not url:
+        raise PrefectUnavailable("PREFECT_API_URL is not set; export it, or run `make up`, which prints it")
+    return str(url).rstrip("/")
+
+
+_REQUIRED = object()
+
+
+def _call(method: str, path: str, body: dict[str, Any] | None = None, *, absent: Any = _REQUIRED) -> Any:
+    url = api_url()
+    try:
+        answer = httpx.request(method, url + path, json=body, timeout=TIMEOUT_S)
+    except httpx.HTTPError as error:
+        raise PrefectUnavailable(f"Prefect at {url} does not answer: {error}; is `prefect server start` running?") from error
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        if absent is not _REQUIRED:
+            return absent
+        raise PrefectUnavailable(f"Prefect at {url} has no {path}; run `prefect deploy --all`")
+    if answer.is_error:
+        raise PrefectUnavailable(f"Prefect at {url} refused {method} {path}: {answer.status_code} {answer.text[:300]}")
+    return answer.json() if answer.content else {}

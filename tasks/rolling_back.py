@@ -1,0 +1,266 @@
+"""The way back, step by step: weight, undo newest first, the plan's own steps, proof, notice. Each one journaled.
+
+Every part may be repeated: a way back that was interrupted anywhere begins at its first part that is not done.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from chrysalis.clock import utc_now
+from chrysalis.errors import ChrysalisError, LedgerError, LedgerUnavailable, NotAllowed, StaleToken, StepFailed, TargetError
+from chrysalis.plan import PlannedStep, Rollback
+from chrysalis.plan.steps import SetWeight, SignOff
+from gates.progress import ROLLBACK_STEP, undo_order
+from gates.verdict import Verdict, worst
+from tasks.artifacts import artifact_key, show_findings
+from tasks.decide import entries, stops
+from tasks.evaluate_gate import judge_until, said
+from tasks.kinds import KINDS
+from tasks.notify import tell
+from tasks.safety import make_safe
+from tasks.step import log
+from tasks.workspace import Workspace, open_ledger
+
+WEIGHT_STEP = "rollback.weight"
+VERIFY_STEP = "rollback.verify"
+PARTIAL_STEP = "rollback.partial"
+TRY_AGAIN_AFTER_S = 5.0
+PAGE_EVERY_TRIES = 3
+"""Real seconds between tries at a target that is out of reach during the way back, and how often somebody is told."""
+
+
+def plan_rollback(workspace: Workspace) -> Rollback:
+    """The plan's rollback for the phase the rollout is in."""
+    phase = workspace.rollout.phase
+    name = workspace.plan.phase(phase).rollback if phase in workspace.plan.phase_names else "full"
+    return workspace.plan.rollbacks.get(name, Rollback())
+
+
+@task(name="weight", task_run_name="weight to {percent} %", persist_result=False, cache_policy=NO_CACHE)
+def take_weight_down(rollout_id: str, token: int, percent: int, reason: str, by: str) -> str:
+    """Take the traffic off the canary. Raises TargetError, StaleToken; the way back is tried again until it works."""
+    workspace = Workspace.open(rollout_id, token)
+    if _done(workspace, WEIGHT_STEP):
+        return "done before"
+    _begin(workspace, WEIGHT_STEP, {"reason": reason, "percent": percent})
+    after = make_safe(workspace, percent, actor=by, cause=reason)
+    at = max(after.values(), default=0)
+    workspace.ledger.set_position(
+        rollout_id,
+        token,
+        phase=workspace.rollout.phase,
+        weight_percent=at,
+        status_text=f"going back: {reason}",
+        now=utc_now(),
+    )
+    _end(workspace, WEIGHT_STEP, "done", {"summary": f"weight {at} %, read back", "percent": at})
+    return f"weight {at} %, read back"
+
+
+def to_undo(rollout_id: str, token: int) -> tuple[str, ...]:
+    """The steps to take back, newest first, with those whose undo is already journaled left out."""
+    workspace = Workspace.open(rollout_id, token)
+    order = undo_order(stops(workspace.plan), entries(workspace.ledger, rollout_id))
+    return tuple(step_id for step_id in order if has_undo(workspace, step_id) and not _done(workspace, f"undo.{step_id}"))
+
+
+def has_undo(workspace: Workspace, step_id: str) -> bool:
+    """Whether the step's kind leaves something to take back."""
+    return KINDS[workspace.plan.step(step_id).kind].undo is not None and not workspace.rollout.dry_run
+
+
+@task(name="undo", task_run_name="undo {step_id}", persist_result=False, cache_policy=NO_CACHE)
+def undo_step(rollout_id: str, token: int, step_id: str) -> str:
+    """Take one step back by its own compensation. Raises StepFailed when it does not come about."""
+    workspace = Workspace.open(rollout_id, token)
+    planned = workspace.plan.step(step_id)
+    undo = KINDS[planned.kind].undo
+    if undo is None:
+        return "nothing to take back"
+    own_id = f"undo.{step_id}"
+    _begin(workspace, own_id, {"undoes": step_id})
+    try:
+        did = undo(workspace, planned, planned.spec, workspace.before(step_id) or {})
+    except (StaleToken, LedgerUnavailable, TargetError):
+        raise
+    except ChrysalisError as error:
+        _end(workspace, own_id, "failed", {"reason": str(error)})
+        raise StepFailed(f"undo of {step_id}: {error}") from error
+    _end(workspace, own_id, "done", {"summary": did})
+    log().info("undid %s: %s", step_id, did)
+    return did
+
+
+@task(name="verify", persist_result=False, cache_policy=NO_CACHE)
+def verify_rollback(rollout_id: str, token: int) -> str:
+    """Judge the rollback's own conditions until they hold, at most its limit. Raises StepFailed when they do not."""
+    workspace = Workspace.open(rollout_id, token)
+    if _done(workspace, VERIFY_STEP):
+        return "verified before"
+    rollback = plan_rollback(workspace)
+    _begin(workspace, VERIFY_STEP, {})
+    weights = {name: router.read().canary_percent for name, router in workspace.routers().items()}
+    wrong = {name: percent for name, percent in weights.items() if percent > rollback.weight}
+    if wrong:
+        _end(workspace, VERIFY_STEP, "failed", {"reason": f"weights {wrong} > {rollback.weight} %"})
+        raise StepFailed(f"after the way back the weights are {wrong} > {rollback.weight} %")
+    summary = f"weights {weights}"
+    detail: dict[str, Any] = {}
+    if rollback.verify:
+        limit_s = workspace.clock.real_span_s(rollback.limit) if rollback.limit else 0.0
+        findings = judge_until(workspace, rollback.verify, limit_s)
+        show_findings(artifact_key(rollout_id, VERIFY_STEP), findings, "after the way back")
+        detail = {"findings": [finding.as_json() for finding in findings]}
+        summary = said(findings)
+        if worst(findings) is not Verdict.PASS:
+            _end(workspace, VERIFY_STEP, "failed", {"reason": summary, **detail})
+            raise StepFailed(f"the way back is not proven: {summary}")
+    _end(workspace, VERIFY_STEP, "done", {"summary": summary, **detail})
+    return summary
+
+
+def begin_rollback(rollout_id: str, token: int, reason: str, by: str) -> None:
+    """Journal that the way back has begun, once."""
+    workspace = Workspace.open(rollout_id, token)
+    workspace.ledger.set_state(rollout_id, token, state="rolling_back", now=utc_now())
+    if not any(entry.step_id == ROLLBACK_STEP for entry in workspace.ledger.journal(rollout_id)):
+        _begin(workspace, ROLLBACK_STEP, {"reason": reason, "by": by})
+        tell(workspace, "page", f"rolling back: {reason}", f"by {by}, from {workspace.rollout.weight_percent or 0} %")
+
+
+def end_rollback(rollout_id: str, token: int, outcome: str, reason: str) -> None:
+    """Journal that the way back is done, settle what was asked, and tell people."""
+    workspace = Workspace.open(rollout_id, token)
+    _end(workspace, ROLLBACK_STEP, "done", {"summary": reason})
+    settle(workspace, outcome)
+    tell(
+        workspace,
+        "page",
+        f"{outcome.replace('_', ' ')}: {reason}",
+        "traffic and settings are back; see the report in the UI",
+    )
+
+
+def hold_rollback(rollout_id: str, token: int, reason: str) -> None:
+    """A target is out of reach: the way back is tried again soon, and a person is told while that lasts."""
+    workspace = Workspace.open(rollout_id, token)
+    _begin(workspace, ROLLBACK_STEP, {"reason": reason})
+    workspace.ledger.open_wait(
+        rollout_id,
+        token,
+        step_id=ROLLBACK_STEP,
+        kind="retry",
+        needed_s=None,
+        detail={"reason": reason, "after_s": TRY_AGAIN_AFTER_S},
+        now=utc_now(),
+    )
+    tries = sum(1 for wait in workspace.ledger.waits(rollout_id) if wait.step_id == ROLLBACK_STEP)
+    if tries % PAGE_EVERY_TRIES == 0:
+        tell(workspace, "page", f"the way back does not get through after {tries} tries", reason)
+
+
+def fail_rollback(rollout_id: str, token: int, reason: str) -> None:
+    """The way back cannot be finished by itself: a person must choose. Says so, and keeps the guard."""
+    workspace = Workspace.open(rollout_id, token)
+    _end(workspace, ROLLBACK_STEP, "failed", {"reason": reason})
+    workspace.ledger.set_state(rollout_id, token, state="stuck", now=utc_now())
+    settle(workspace, f"stuck: {reason}")
+    tell(
+        workspace,
+        "page",
+        f"the way back is stuck: {reason}",
+        f"look at `chrysalis show {rollout_id}`, then `chrysalis rollback`",
+    )
+
+
+@task(name="weight", task_run_name="weight to {percent} %", persist_result=False, cache_policy=NO_CACHE)
+def take_part_back(rollout_id: str, token: int, percent: int, reason: str, by: str) -> str:
+    """A partial way back: the weight goes down to `percent`, and the rollout holds until it is told to resume.
+
+    The steps that had raised it further are journaled as undone, so that a resumed rollout takes them again.
+    """
+    workspace = Workspace.open(rollout_id, token)
+    _begin(workspace, PARTIAL_STEP, {"reason": reason, "percent": percent, "by": by})
+    after = make_safe(workspace, percent, actor=by, cause=reason)
+    undone = _beyond(workspace, percent)
+    for step_id in undone:
+        _begin(workspace, step_id, {"reason": reason})
+        _end(workspace, step_id, "undone", {"reason": reason})
+    workspace.ledger.set_position(
+        rollout_id,
+        token,
+        phase=workspace.rollout.phase,
+        weight_percent=max(after.values(), default=percent),
+        status_text=f"taken back to {percent} %: {reason}",
+        now=utc_now(),
+    )
+    _end(workspace, PARTIAL_STEP, "done", {"summary": f"weight {percent} %, read back", "undone": undone})
+    settle(workspace, f"weight {percent} %")
+    workspace.ledger.request(
+        rollout_id,
+        "pause",
+        by=by,
+        reason=f"taken back to {percent} %: {reason}; `chrysalis resume {rollout_id}` goes on",
+        now=utc_now(),
+    )
+    tell(workspace, "page", f"taken back to {percent} %", reason)
+    return f"weight {percent} %, read back"
+
+
+def _beyond(workspace: Workspace, percent: int) -> list[str]:
+    """The done steps from the first one that raised the weight above `percent`."""
+    done = undo_order(stops(workspace.plan), entries(workspace.ledger, workspace.rollout.id))
+    planned: list[PlannedStep] = [step for step in workspace.plan.itinerary if step.id in done]
+    above = (at for at, step in enumerate(planned) if isinstance(step.spec, SetWeight) and step.spec.to > percent)
+    first = next(above, len(planned))
+    return [step.id for step in planned[first:] if not isinstance(step.spec, SignOff)]
+
+
+def ask(rollout_id: str, kind: str, *, by: str, reason: str, to_percent: int | None = None) -> None:
+    """Ask something of a rollout; asking the same twice is asking once. Raises UnknownRollout, LedgerError when it ended."""
+    ledger = open_ledger()
+    rollout = ledger.get(rollout_id)
+    if not rollout.active:
+        raise LedgerError(f"{rollout_id} ended {rollout.outcome}; there is nothing to {kind.replace('_', ' ')}")
+    arguments = {} if to_percent is None else {"to_percent": to_percent}
+    ledger.request(rollout_id, kind, by=by, reason=reason, arguments=arguments, now=utc_now())
+
+
+def resume(workspace: Workspace, by: str) -> str:
+    """Settle what keeps the rollout from going on. Raises NotAllowed when nothing does."""
+    row = workspace.rollout
+    paused = [one for one in workspace.ledger.open_requests(row.id) if one.kind == "pause"]
+    for request in paused:
+        workspace.ledger.settle_request(request.id, f"resumed by {by}", now=utc_now(), by=by)
+    if row.state == "stuck":
+        ask(row.id, "roll_back", by=by, reason=f"the way back is tried again by {by}")
+        return "the way back is tried again"
+    if not paused:
+        raise NotAllowed(f"{row.id} is not paused: {row.state}, {row.status_text}")
+    return f"goes on; {len(paused)} pause(s) settled"
+
+
+def settle(workspace: Workspace, outcome: str) -> None:
+    """What was asked has been done."""
+    for request in workspace.ledger.open_requests(workspace.rollout.id):
+        workspace.ledger.settle_request(request.id, outcome, now=utc_now())
+
+
+def _done(workspace: Workspace, step_id: str) -> bool:
+    newest = [entry.event for entry in workspace.ledger.journal(workspace.rollout.id) if entry.step_id == step_id]
+    return bool(newest) and newest[-1] == "done"
+
+
+def _begin(workspace: Workspace, step_id: str, detail: Mapping[str, Any]) -> None:
+    workspace.ledger.begin_step(
+        workspace.rollout.id, workspace.token, step_id=step_id, kind="rollback", detail=detail, now=utc_now()
+    )
+
+
+def _end(workspace: Workspace, step_id: str, outcome: Any, detail: Mapping[str, Any]) -> None:
+    workspace.ledger.end_step(
+        workspace.rollout.id, workspace.token, step_id=step_id, outcome=outcome, detail=detail, now=utc_now()
+    )

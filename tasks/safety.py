@@ -1,0 +1,43 @@
+"""Safe first: take traffic off the canary now, verified, by whoever sees the need; everything else follows.
+
+Used by the watch, by the command line, and as the first step of every way back. It needs the ledger and the router, and
+nothing of Prefect.
+"""
+
+from typing import Any
+
+from chrysalis.clock import utc_now
+from chrysalis.errors import TargetError
+from tasks.workspace import Workspace
+
+
+def make_safe(workspace: Workspace, percent: int, *, actor: str, cause: Any) -> dict[str, int]:
+    """Take every router that carries more than `percent` down to it, read back. Returns the weight of each router after.
+
+    Never raises a weight. Raises TargetError when a router could not be taken down; the others were still done.
+    """
+    after: dict[str, int] = {}
+    troubles: list[str] = []
+    for name, router in workspace.routers().items():
+        try:
+            before = router.read().canary_percent
+            if before > percent:
+                router.write(percent, workspace.stamp(f"safe.{name}"))
+            after[name] = min(before, percent)
+        except TargetError as error:
+            troubles.append(f"{name}: {error}")
+            continue
+        if before > percent:
+            workspace.ledger.record_action(
+                workspace.rollout.id,
+                None,
+                actor=actor,
+                action="make_safe",
+                before={name: before},
+                after={name: after[name]},
+                cause=cause,
+                now=utc_now(),
+            )
+    if troubles:
+        raise TargetError("; ".join(troubles))
+    return after

@@ -1,0 +1,203 @@
+"""The watch's eyes and hands: one look at every rollout, and the first, safe action where one is due.
+
+A tick reads all guarded rollouts in one query, measures, judges with `gates/`, and then, in this order: acts, records,
+counts the soaks, wakes the rollouts that can go on, and says that it is alive. It needs the ledger, the metrics and the
+targets; Prefect is needed only to wake, so a breach is made safe while Prefect's server is down.
+
+A soak is counted by what was watched: the time since the last tick, at most `MOST_TICKS` intervals of it, and none of it
+when a source could not be asked.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from chrysalis.clock import utc_now
+from chrysalis.errors import ChrysalisError, LedgerUnavailable, StaleToken
+from chrysalis.ledger import Guarded, Lease, Ledger, Request, Rollout, Tick, Wait
+from tasks.judging import Judgement, armed, asked_for, blindness, judge_triggers
+from tasks.notify import tell
+from tasks.responses import respond
+from tasks.step import log
+from tasks.waits import Glance, conditions_of, counted_s, settle
+from tasks.workspace import Measured, Workspace
+
+MOST_TICKS = 10
+"""A gap of more ticks than this was not watched, however short the tick."""
+MOST_GAP_AT_LEAST_S = 2.0
+WAKE_AGAIN_AFTER = timedelta(seconds=3)
+DEAD_AFTER = timedelta(seconds=20)
+"""A rollout whose process gave no sign of life for this long is started again."""
+BLIND_PAGES_AFTER = timedelta(seconds=60)
+LEASE_NAME = "watch"
+LEASE_TICKS = 20
+LEASE_AT_LEAST_S = 5.0
+GOING_BACK = frozenset({"roll_back", "abort"})
+
+Wake = Callable[[str, str, bool], bool]
+"""(flow run id, note, its process is gone) to whether the run was told to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one tick saw of one rollout."""
+
+    guarded: Guarded
+    workspace: Workspace
+    judgement: Judgement
+    measured: Measured
+    blind: str
+    """Why it could not be watched; empty when it was."""
+
+
+@dataclass
+class Sentry:
+    """One watch. It acts only while it holds the watch's lease, so that two never act at once."""
+
+    ledger: Ledger
+    wake: Wake
+    holder: str
+    interval_s: float
+    lease: Lease | None = None
+    _last_tick: datetime | None = None
+    _woken: dict[str, datetime] = field(default_factory=dict)
+    _blind_since: dict[str, datetime] = field(default_factory=dict)
+    _blind_paged: set[str] = field(default_factory=set)
+    _lookers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="look"))
+    _waker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="wake"))
+
+    def tick(self, now: datetime) -> int:
+        """One look. Returns how many rollouts were looked at; 0 without the lease. Raises LedgerUnavailable."""
+        if not self._holds_lease(now):
+            return 0
+        guarded = [one for one in self.ledger.guarded() if one.rollout.active]
+        asked = self.ledger.all_open_requests()
+        looks = [look for look in self._lookers.map(lambda one: self._look(one, asked, now), guarded) if look is not None]
+        states = {look.guarded.rollout.id: look.judgement.states for look in looks if look.guarded.armed_at is not None}
+        self.ledger.save_trigger_states(states, now, lease=self.lease)
+        self._settle_waits(looks, now)
+        self._wake_due(asked, now)
+        self.ledger.beat(LEASE_NAME, detail={"watched": len(guarded), "blind": sorted(self._blind_since)}, now=now)
+        self._last_tick = now
+        return len(guarded)
+
+    def close(self) -> None:
+        """Give the lease back, so that the next watch need not wait for it."""
+        self._lookers.shutdown()
+        self._waker.shutdown(cancel_futures=True)
+        if self.lease is not None:
+            self.ledger.release_lease(self.lease, now=utc_now())
+            self.lease = None
+
+    @property
+    def _most_gap_s(self) -> float:
+        return max(MOST_TICKS * self.interval_s, MOST_GAP_AT_LEAST_S)
+
+    def _holds_lease(self, now: datetime) -> bool:
+        ttl_s = max(LEASE_AT_LEAST_S, LEASE_TICKS * self.interval_s)
+        if self.lease is not None:
+            try:
+                self.lease = self.ledger.renew_lease(self.lease, ttl_s=ttl_s, now=now)
+            except StaleToken:
+                self.lease, self._last_tick = None, None
+        if self.lease is None:
+            self.lease = self.ledger.acquire_lease(LEASE_NAME, self.holder, ttl_s=ttl_s, now=now)
+        return self.lease is not None
+
+    def _look(self, guarded: Guarded, asked: tuple[Request, ...], now: datetime) -> Look | None:
+        """Measure, judge and act for one rollout; its troubles never keep the others from being watched."""
+        row = guarded.rollout
+        try:
+            workspace = Workspace.open(row.id, row.token)
+            triggers = armed(workspace, guarded)
+            waited_for = [one for wait in guarded.waits for one in conditions_of(workspace.plan, wait)]
+            measured = workspace.observe([*asked_for(triggers), *waited_for], now)
+            mine = [request for request in asked if request.rollout_id == row.id]
+            judgement = judge_triggers(
+                triggers,
+                guarded,
+                measured,
+                workspace=workspace,
+                now_s=workspace.clock.to_plan(now.timestamp()),
+                max_gap_s=self._most_gap_s * workspace.clock.speed,
+                set_off=frozenset(str(one.arguments.get("trigger")) for one in mine if one.kind == "set_off"),
+            )
+            if row.state != "rolling_back" and not any(request.kind in GOING_BACK for request in mine):
+                self._respond(workspace, judgement)
+            blind = blindness(triggers, measured)
+            self._note_blindness(workspace, blind, now)
+            return Look(guarded, workspace, judgement, measured, blind)
+        except LedgerUnavailable:
+            raise
+        except ChrysalisError as error:
+            log().error("%s could not be looked at: %s", row.id, error)
+            return None
+
+    def _respond(self, workspace: Workspace, judgement: Judgement) -> None:
+        for firing in judgement.due:
+            try:
+                respond(workspace, firing, judgement.findings[firing.trigger].reason)
+            except LedgerUnavailable:
+                raise
+            except ChrysalisError as error:
+                log().error(
+                    "%s: the response to %s failed and is tried again: %s", workspace.rollout.id, firing.trigger, error
+                )
+                continue
+            judgement.having_made(firing)
+
+    def _note_blindness(self, workspace: Workspace, blind: str, now: datetime) -> None:
+        """A source that cannot be asked never rolls back and never promotes; it pages once when it lasts."""
+        rollout_id = workspace.rollout.id
+        if not blind:
+            self._blind_since.pop(rollout_id, None)
+            self._blind_paged.discard(rollout_id)
+            return
+        since = self._blind_since.setdefault(rollout_id, now)
+        if now - since >= BLIND_PAGES_AFTER and rollout_id not in self._blind_paged:
+            self._blind_paged.add(rollout_id)
+            tell(workspace, "page", "cannot be watched", f"{blind}; it holds at {workspace.rollout.weight_percent or 0} %")
+
+    def _settle_waits(self, looks: list[Look], now: datetime) -> None:
+        ticks: list[Tick] = []
+        for look in looks:
+            for wait in look.guarded.waits:
+                glance = Glance(look.workspace, wait, look.measured, look.blind, now)
+                tick = settle(self.ledger, glance, counted_s(wait, self._last_tick, now, self._most_gap_s))
+                if tick is not None:
+                    ticks.append(tick)
+        if ticks:
+            self.ledger.tick_waits(ticks, now, lease=self.lease)
+
+    def _wake_due(self, asked: tuple[Request, ...], now: datetime) -> None:
+        """Have every run go on that has something to do and sleeps, or whose process is gone."""
+        waits = self.ledger.open_waits()
+        for rollout in self.ledger.active():
+            mine = [request for request in asked if request.rollout_id == rollout.id]
+            held = [wait for wait in waits if wait.rollout_id == rollout.id]
+            note, gone = self._why_wake(rollout, mine, held, now)
+            last = self._woken.get(rollout.id)
+            if not note or rollout.flow_run_id is None or (last is not None and now - last < WAKE_AGAIN_AFTER):
+                continue
+            self._woken[rollout.id] = now
+            self._waker.submit(self._wake, rollout.id, rollout.flow_run_id, note, gone)
+
+    def _why_wake(self, rollout: Rollout, asked: list[Request], waits: list[Wait], now: datetime) -> tuple[str, bool]:
+        if rollout.state in ("running", "rolling_back"):
+            lease = self.ledger.lease(f"rollout:{rollout.id}")
+            dead = now - max(rollout.updated_at, lease.expires_at if lease else rollout.updated_at) > DEAD_AFTER
+            return ("its process is gone", True) if dead else ("", False)
+        back = next((request for request in asked if request.kind in GOING_BACK), None)
+        if back is not None and rollout.state != "stuck":
+            return f"{back.kind} by {back.by}: {back.reason}", False
+        if rollout.state == "waiting" and not waits and not any(request.kind == "pause" for request in asked):
+            return "the wait is over", False
+        return "", False
+
+    def _wake(self, rollout_id: str, flow_run_id: str, note: str, gone: bool) -> None:
+        try:
+            if self.wake(flow_run_id, note, gone):
+                log().info("woke %s: %s", rollout_id, note)
+        except ChrysalisError as error:
+            log().warning("%s could not be woken, tried again: %s", rollout_id, error)

@@ -1,0 +1,60 @@
+"""Set the canary's share of the traffic, verified by reading back.
+
+A weight goes up only while the watch is alive: nobody may be sent where nobody looks.
+"""
+
+from datetime import timedelta
+
+from chrysalis.clock import utc_now
+from chrysalis.plan import PlannedStep
+from chrysalis.plan.steps import SetWeight
+from tasks.step import Before, Done, Waiting, retry_later, step_task
+from tasks.workspace import Workspace
+
+WATCH_NAME = "watch"
+ALIVE_WITHIN_TICKS = 10
+ALIVE_WITHIN_AT_LEAST_S = 10.0
+
+
+def read_before(workspace: Workspace, planned: PlannedStep, spec: SetWeight) -> Before:
+    return {"percent": workspace.router(spec.target).read().canary_percent}
+
+
+def run(workspace: Workspace, planned: PlannedStep, spec: SetWeight, before: Before) -> Done | Waiting:
+    """Set the weight and read it back. Raises WriteRefused, WriteNotVerified, TargetUnavailable, StaleToken."""
+    router = workspace.router(spec.target)
+    now_percent = router.read().canary_percent
+    if spec.to > now_percent and (missing := watch_missing(workspace)):
+        return retry_later(workspace, planned, missing)
+    written = router.write(spec.to, workspace.stamp(planned.id))
+    record_weight(workspace, planned.phase, written.canary_percent, f"{spec.target} at {written.canary_percent} %")
+    detail = {"before": {"percent": before.get("percent")}, "percent": written.canary_percent}
+    return Done(f"weight {now_percent} % → {written.canary_percent} %, read back", detail)
+
+
+def undo(workspace: Workspace, planned: PlannedStep, spec: SetWeight, before: Before) -> str:
+    """The weight was taken to its safe value before anything else was undone; here it is only confirmed."""
+    return f"weight is {workspace.router(spec.target).read().canary_percent} %"
+
+
+def record_weight(workspace: Workspace, phase: str, percent: int, status: str) -> None:
+    """Note in the ledger where the rollout stands."""
+    workspace.ledger.set_position(
+        workspace.rollout.id, workspace.token, phase=phase, weight_percent=percent, status_text=status, now=utc_now()
+    )
+
+
+def watch_missing(workspace: Workspace) -> str | None:
+    """Why no weight may go up now: the watch has not been seen lately. None when it is alive."""
+    beat = workspace.ledger.last_beat(WATCH_NAME)
+    limit_s = max(ALIVE_WITHIN_AT_LEAST_S, ALIVE_WITHIN_TICKS * workspace.settings.watch_interval_s)
+    if beat is None:
+        return "the watch has never run; start its deployment, no weight goes up without it"
+    age = utc_now() - beat.at
+    if age > timedelta(seconds=limit_s):
+        seen = f"the watch was last seen {age.total_seconds():.0f} s ago > at most {limit_s:.0f} s"
+        return f"{seen}; no weight goes up without it"
+    return None
+
+
+set_weight = step_task("set_weight", run, before=read_before, undo=undo)

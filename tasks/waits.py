@@ -1,0 +1,145 @@
+"""What the watch does for waits: counts soaks, judges gates and checkpoints, notices deadlines, and closes what is over.
+
+Pure where it can be: `counted_s` says how much of the time between two ticks was watched.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from chrysalis.ledger import Ledger, Tick, Wait
+from chrysalis.plan import Plan, PlannedStep
+from chrysalis.plan.steps import Gate, SignOff, Soak
+from gates.combine import judge_one
+from gates.condition import Condition
+from gates.units import format_duration
+from gates.verdict import Finding, Verdict, worst
+from tasks.notify import tell
+from tasks.workspace import Measured, Workspace
+
+
+def counted_s(wait: Wait, last_tick: datetime | None, now: datetime, most_s: float) -> float:
+    """Real seconds of this wait that were watched since the last tick: 0 at the first tick, never more than `most_s`."""
+    if last_tick is None:
+        return 0.0
+    since = max(last_tick, wait.opened_at, wait.ticked_at or wait.opened_at)
+    return min(max(0.0, (now - since).total_seconds()), most_s)
+
+
+def conditions_of(plan: Plan, wait: Wait) -> tuple[Condition, ...]:
+    """What has to be measured while the rollout waits."""
+    if wait.kind not in ("gate", "soak"):
+        return ()
+    spec = plan.step(wait.step_id).spec
+    match spec:
+        case Gate():
+            return spec.conditions
+        case Soak():
+            return spec.checkpoint
+        case _:
+            return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """One wait at one tick: what it belongs to and what was measured."""
+
+    workspace: Workspace
+    wait: Wait
+    measured: Measured
+    blind: str
+    now: datetime
+
+    @property
+    def step(self) -> PlannedStep:
+        return self.workspace.plan.step(self.wait.step_id)
+
+    @property
+    def waited_s(self) -> float:
+        """Plan seconds since the wait was opened."""
+        return (self.now - self.wait.opened_at).total_seconds() * self.workspace.clock.speed
+
+
+def settle(ledger: Ledger, glance: Glance, watched_real_s: float) -> Tick | None:
+    """Close the wait if it is over. Returns what to add to a soak that is not."""
+    wait = glance.wait
+    match wait.kind:
+        case "soak":
+            return _soak(ledger, glance, watched_real_s)
+        case "gate":
+            _gate(ledger, glance)
+        case "retry":
+            if (glance.now - wait.opened_at).total_seconds() >= float(wait.detail.get("after_s", 0.0)):
+                ledger.close_wait(wait.id, "try again", now=glance.now, by="watch")
+        case "sign_off":
+            _sign_off(glance)
+        case _:
+            pass
+    return None
+
+
+def _soak(ledger: Ledger, glance: Glance, watched_real_s: float) -> Tick | None:
+    wait = glance.wait
+    watched_s = 0.0 if glance.blind else watched_real_s * glance.workspace.clock.speed
+    observed = _checkpoint(ledger, glance, wait.watched_s + watched_s)
+    tick = Tick(wait.id, watched_s, observed)
+    if wait.needed_s is None or wait.watched_s + watched_s < wait.needed_s:
+        return tick
+    ledger.tick_waits([tick], glance.now)
+    ledger.close_wait(wait.id, "finished", now=glance.now, by="watch")
+    return None
+
+
+def _checkpoint(ledger: Ledger, glance: Glance, watched_s: float) -> Any:
+    """Judge the soak's checkpoint when it is due; what is seen is recorded, and told when it fails."""
+    spec, wait = glance.step.spec, glance.wait
+    seen = dict(wait.observed or {})
+    if not isinstance(spec, Soak) or not spec.checkpoint:
+        return seen
+    every_s = spec.every.total_seconds() if spec.every else 0.0
+    if watched_s < float(seen.get("next_s", 0.0)):
+        return seen
+    findings = judged(glance, spec.checkpoint)
+    ledger.record_findings(
+        wait.rollout_id, wait.step_id, findings=[one.as_json() for one in findings], now=glance.now, by="watch"
+    )
+    failed = [one.reason for one in findings if one.verdict is Verdict.FAIL]
+    if failed and not seen.get("failed"):
+        tell(glance.workspace, "warning", f"checkpoint of {glance.step.title} fails", "; ".join(failed))
+    return {"next_s": watched_s + every_s, "failed": bool(failed), "verdict": worst(findings).name}
+
+
+def _gate(ledger: Ledger, glance: Glance) -> None:
+    spec = glance.step.spec
+    if not isinstance(spec, Gate):
+        return
+    verdict = worst(judged(glance, spec.conditions))
+    if verdict is Verdict.PASS or (verdict is Verdict.FAIL and spec.on_fail == "roll_back"):
+        ledger.close_wait(glance.wait.id, verdict.name, now=glance.now, by="watch")
+    elif spec.within is not None and glance.waited_s > spec.within.total_seconds():
+        _late(glance, f"gate {glance.step.title} is not decided after {format_duration(spec.within)}")
+
+
+def _sign_off(glance: Glance) -> None:
+    spec = glance.step.spec
+    if not isinstance(spec, SignOff):
+        return
+    rule = glance.workspace.plan.sign_offs[spec.rule]
+    if rule.within is not None and glance.waited_s > rule.within.total_seconds():
+        _late(
+            glance, f"sign-off {glance.step.title} is not complete after {format_duration(rule.within)}; it goes on waiting"
+        )
+
+
+def _late(glance: Glance, said: str) -> None:
+    """Page once for a wait that is over its time. It holds; time never grants anything."""
+    if not (glance.wait.observed or {}).get("late"):
+        tell(glance.workspace, "page", said, str(glance.wait.detail.get("said") or glance.wait.detail.get("reason") or ""))
+        glance.workspace.ledger.tick_wait(glance.wait.id, 0.0, observed={"late": True}, now=glance.now)
+
+
+def judged(glance: Glance, conditions: Sequence[Condition]) -> list[Finding]:
+    """A finding per condition, on what this tick measured."""
+    now_s = glance.workspace.clock.to_plan(glance.now.timestamp())
+    return [judge_one(condition, glance.measured.of(condition), now_s) for condition in conditions]
