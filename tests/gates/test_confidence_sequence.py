@@ -53,14 +53,26 @@ def likelihood_limits(values: FloatArray, alpha: float) -> tuple[float, float]:
     return limits[0], limits[1]
 
 
-@pytest.mark.parametrize(("points", "rho", "alpha"), [(12, 0.0, 0.2), (19, 0.0, 0.01), (19, 0.6, 0.05)])
-def test_limits_are_those_of_the_likelihood_written_out(points: int, rho: float, alpha: float) -> None:
-    """The closed form against a general multivariate normal, below 20 points where there is one scale."""
+@pytest.mark.parametrize(
+    ("points", "rho", "alpha", "jump"),
+    [
+        (12, 0.0, 0.2, 0.0),
+        (19, 0.0, 0.01, 0.0),
+        (19, 0.6, 0.05, 0.0),
+        (18, 0.8, 0.2, 9.0),
+        (20, 0.3, 0.1, 0.0),
+        (20, -0.7, 0.1, 0.0),
+    ],
+)
+def test_limits_are_those_of_the_likelihood_written_out(points: int, rho: float, alpha: float, jump: float) -> None:
+    """The closed form against a general multivariate normal; from 20 points on the hull of two scales."""
     values = wave(points, rho, seed=11)
+    values[0] += jump
+    scales = [values] if points < 20 else [values, values.reshape(-1, 2).mean(axis=1)]
+    limits = [likelihood_limits(one, alpha) for one in scales]
     found = interval_of(values, alpha)
-    lower, upper = likelihood_limits(values, alpha)
-    assert found.lower == pytest.approx(lower, rel=0.01, abs=0.02)
-    assert found.upper == pytest.approx(upper, rel=0.01, abs=0.02)
+    assert found.lower == pytest.approx(min(lower for lower, _ in limits), rel=0.01, abs=0.02)
+    assert found.upper == pytest.approx(max(upper for _, upper in limits), rel=0.01, abs=0.02)
 
 
 @pytest.mark.parametrize("points", [20, 21, 60])
