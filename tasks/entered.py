@@ -22,7 +22,7 @@ class EnteredSource:
         answers: list[Series | Unavailable] = []
         for query in queries:
             one = entered.get(query.metric)
-            samples = [] if one is None else [(one.at.timestamp(), float(one.samples["value"]))]
+            samples = [] if one is None else [(min(one.at.timestamp(), query.end_s), float(one.samples["value"]))]
             answers.append(Series.of(samples, unit=query.unit, interval_s=query.step_s))
         return answers
 

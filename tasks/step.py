@@ -57,6 +57,7 @@ class StepKind:
 
     name: str
     task: Task[..., Any]
+    body: Body
     undo: Undo | None
     always: bool
     """Runs in a dry run, too: it looks and changes nothing."""
@@ -78,7 +79,7 @@ def step_task(
     run.__doc__ = body.__doc__
     run.__name__ = name
     decorate = task(name=name, task_run_name="{title}", persist_result=False, cache_policy=NO_CACHE)
-    return StepKind(name, decorate(run), undo, always)
+    return StepKind(name, decorate(run), body, undo, always)
 
 
 def perform(

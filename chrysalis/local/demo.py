@@ -19,11 +19,12 @@ from chrysalis.local.stack import Say, Stack
 from chrysalis.local.view import View
 from chrysalis.plan import Plan
 from chrysalis.plan.parts import ManualSource
+from chrysalis.targets.base import Stamp
 from gates.units import format_duration
 from tasks import approve, measure, prefect_api
 from tasks.lifecycle import register
 from tasks.report import report
-from tasks.workspace import Workspace, open_ledger, plan_of
+from tasks.workspace import TOKENS_PER_ROLLOUT, Workspace, open_ledger, plan_of
 
 POLL_S = 0.1
 FAULT_AT_PERCENT = 50
@@ -74,9 +75,16 @@ class Demo:
         self.sandbox.set_plan_speed(self.plan.speed)
         self.say(f"\n── 1. {self.plan.name} 2.0.0: to 100 % ──")
         first = self._one("2.0.0", fault=False)
+        self._retire_canary(open_ledger().get(first["id"]).serial)
         self.say(f"\n── 2. {self.plan.name} 2.1.0: with 30 % errors switched on at {FAULT_AT_PERCENT} % ──")
         second = self._one("2.1.0", fault=True)
         return [first, second]
+
+    def _retire_canary(self, serial: int) -> None:
+        """What follows a completed rollout: its version is the stable one now, and the canary's side is free again."""
+        last = Stamp((serial + 1) * TOKENS_PER_ROLLOUT - 1, "demo", "retire")
+        with self.sandbox.router() as router:
+            router.write(0, last)
 
     def _one(self, version: str, *, fault: bool) -> dict[str, Any]:
         began = time.time()

@@ -95,6 +95,19 @@ class Stack:
 
     def start(self, say: Say = lambda _: None) -> None:
         """Start all and wait until the watch ticks. Raises SettingsError with what could not start, and why."""
+        self.start_server_and_sandbox(say)
+        say(f"Prefect's UI is at {self.ui_url}; registering the deployments, starting the worker and the watch")
+        pool = [PREFECT, "work-pool", "create", POOL, "--type", "process", "--overwrite"]
+        self.processes.run("work-pool", pool, folder=CHECKOUT, timeout_s=DEPLOY_TIMEOUT_S)
+        self.processes.run("deploy", [PREFECT, "deploy", "--all"], folder=CHECKOUT, timeout_s=DEPLOY_TIMEOUT_S)
+        worker = [PREFECT, "worker", "start", "--pool", POOL, "--name", "local"]
+        self.processes.start("worker", worker, folder=CHECKOUT)
+        first = [PREFECT, "deployment", "run", "watch/watch"]
+        self.processes.run("first-watch", first, folder=CHECKOUT, timeout_s=DEPLOY_TIMEOUT_S)
+        self._until(self._watch_ticks, WATCH_TIMEOUT_S, "worker")
+
+    def start_server_and_sandbox(self, say: Say = lambda _: None) -> None:
+        """Only what answers, without a worker: for programs that run flows themselves."""
         for name in ("prefect", "ledger.db", "ledger.db-wal", "ledger.db-shm", "environment.json", "logs", "notices.jsonl"):
             path = self.home / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -105,15 +118,6 @@ class Stack:
         self.sandbox = Sandbox.start(self.home / "sandbox", settings=self.settings.sandbox)
         self.write_environment()
         self._until(self._server_answers, SERVER_TIMEOUT_S, "prefect-server")
-        say(f"Prefect's UI is at {self.ui_url}; registering the deployments, starting the worker and the watch")
-        pool = [PREFECT, "work-pool", "create", POOL, "--type", "process", "--overwrite"]
-        self.processes.run("work-pool", pool, folder=CHECKOUT, timeout_s=DEPLOY_TIMEOUT_S)
-        self.processes.run("deploy", [PREFECT, "deploy", "--all"], folder=CHECKOUT, timeout_s=DEPLOY_TIMEOUT_S)
-        worker = [PREFECT, "worker", "start", "--pool", POOL, "--name", "local"]
-        self.processes.start("worker", worker, folder=CHECKOUT)
-        first = [PREFECT, "deployment", "run", "watch/watch"]
-        self.processes.run("first-watch", first, folder=CHECKOUT, timeout_s=DEPLOY_TIMEOUT_S)
-        self._until(self._watch_ticks, WATCH_TIMEOUT_S, "worker")
 
     def write_environment(self) -> None:
         """What `${NAME}` in a plan stands for here."""

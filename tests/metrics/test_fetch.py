@@ -93,7 +93,7 @@ def test_a_side_without_a_query_is_unavailable() -> None:
     [
         pytest.param(1, 3600, 3600, 15, "300s", id="real time"),
         pytest.param(10, 3600, 360, 1.5, "30s", id="faster"),
-        pytest.param(1000, 3600, 4, 1, "4s", id="no closer than the source samples, nor less than four"),
+        pytest.param(1000, 3600, 12, 1, "4s", id="no closer than the source samples, nor less than twelve"),
         pytest.param(1, 15, 15, 15, "300s", id="the newest sample alone"),
         pytest.param(40, 3600, 90, 1, "7500ms", id="a fraction of a second"),
     ],

@@ -1,0 +1,42 @@
+"""`make bench`: everything that is measured, beside its floor or peer, as one table and as `bench.json`."""
+
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import breach, ledger, steps
+from benchmarks.result import Result
+
+REPORT = Path("bench.json")
+SUITES = {"steps": steps.run, "breach": breach.run, "ledger": ledger.run}
+
+
+def main() -> int:
+    """Run the suites named on the command line, or all."""
+    wanted = sys.argv[1:] or list(SUITES)
+    if unknown := sorted(set(wanted) - set(SUITES)):
+        sys.stderr.write(f"no suite {', '.join(unknown)}; there are: {', '.join(SUITES)}\n")
+        return 2
+    results = [result for name in wanted for result in SUITES[name]()]
+    show(results)
+    REPORT.write_text(json.dumps([result.as_json() for result in results], indent=2) + "\n")
+    return 0
+
+
+def show(results: list[Result]) -> None:
+    """A row per measurement."""
+    table = Table(title="ours beside the floor or a peer, medians")
+    for title in ("what", "ours", "reference", "which is", "ratio"):
+        table.add_column(title, justify="left" if title in ("what", "which is") else "right")
+    for one in results:
+        ratio = "" if one.ratio is None else f"{one.ratio:.2f}"
+        reference = "" if one.reference is None else f"{one.reference:.2f} {one.unit}"
+        table.add_row(one.name, f"{one.ours:.2f} {one.unit}", reference, one.reference_is, ratio)
+    Console(width=150).print(table)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
