@@ -1,4 +1,7 @@
-"""What the journal costs: each kind of step beside a bare Prefect task with the same body, in turn, in one flow."""
+"""What the journal costs: each kind of step beside a bare Prefect task with the same body, in turn, in one flow.
+
+The body is the effect and the look at what stood before it; ours adds two entries in the ledger, each committed to the disk.
+"""
 
 import os
 import statistics
@@ -55,7 +58,8 @@ def measure() -> None:
         def bare(step_id: str, title: str) -> Any:
             mine = Workspace.open(rollout.id, token)
             planned = mine.plan.step(step_id)
-            return KINDS[kind].body(mine, planned, planned.spec, {})
+            look = KINDS[kind].before
+            return KINDS[kind].body(mine, planned, planned.spec, look(mine, planned, planned.spec) if look else {})
 
         return bare
 

@@ -4,6 +4,8 @@ Every call is bounded in time: the watch must go on protecting while the API is 
 """
 
 import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,13 +15,21 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from prefect.states import Scheduled
 
+from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError
 
 TIMEOUT_S = 5.0
+ENDED = frozenset({"CRASHED", "FAILED", "CANCELLED", "COMPLETED"})
+COMING_UP = {"PENDING": timedelta(seconds=60), "RUNNING": timedelta(seconds=20)}
+"""How long a process may take from being started to running, and from there to its first sign of life in the ledger."""
 
 
 class PrefectUnavailable(ChrysalisError):
     """Prefect's server cannot be reached, or refused."""
+
+
+class RunCancelled(ChrysalisError):
+    """Somebody cancelled the run in Prefect; only a person has it go on."""
 
 
 def flow_run_state(flow_run_id: str) -> tuple[str, str]:
@@ -28,20 +38,40 @@ def flow_run_state(flow_run_id: str) -> tuple[str, str]:
     return str(state.get("type", "")), str(state.get("name", ""))
 
 
-def wake(flow_run_id: str, note: str, gone: bool = False) -> bool:
-    """Have a run that sleeps or died go on from its first line. True when it was told to, False when it is not asleep.
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """Why a run shall go on, and which runs that holds for; one that works is always left alone."""
 
-    A suspended run is resumed as a person would; its form is filled with `not yet`, which decides nothing. One that
-    crashed, or whose process is known to be `gone`, is scheduled again. Raises PrefectUnavailable.
+    note: str
+    asleep: bool = True
+    """Resume it when it is suspended."""
+    gone: bool = False
+    """No sign of life for long: schedule it again although Prefect takes it for running."""
+    cancelled: bool = False
+    """Schedule it again although somebody cancelled it in Prefect."""
+
+
+def wake(flow_run_id: str, nudge: Nudge) -> bool:
+    """Have a run that sleeps, or ended before its rollout did, go on from its first line. True when it was told to.
+
+    A suspended run is resumed as a person would; its form is filled with `not yet`, which decides nothing.
+    Raises RunCancelled, PrefectUnavailable.
     """
-    kind, _ = flow_run_state(flow_run_id)
-    if kind == "PAUSED":
-        answer = {"decision": "not yet", "approver": "chrysalis", "comment": note}
+    state = _call("GET", f"/flow_runs/{flow_run_id}").get("state") or {}
+    kind = str(state.get("type", ""))
+    if kind == "PAUSED" and nudge.asleep:
+        answer = {"decision": "not yet", "approver": "chrysalis", "comment": nudge.note}
         said = _call("POST", f"/flow_runs/{flow_run_id}/resume", {"run_input": answer})
         return bool(said.get("status") == "ACCEPT")
-    if kind == "CRASHED" or (gone and kind == "RUNNING"):
-        return reschedule(flow_run_id, note)
-    return False
+    if kind == "CANCELLED" and not nudge.cancelled:
+        raise RunCancelled(f"flow run {flow_run_id} was cancelled in Prefect: {state.get('message') or 'no reason given'}")
+    lost = nudge.gone and kind in COMING_UP and _age(state) > COMING_UP[kind]
+    return reschedule(flow_run_id, nudge.note) if kind in ENDED or lost else False
+
+
+def _age(state: dict[str, Any]) -> timedelta:
+    since = state.get("timestamp")
+    return timedelta.max if since is None else utc_now() - datetime.fromisoformat(str(since))
 
 
 def reschedule(flow_run_id: str, note: str) -> bool:
@@ -60,12 +90,15 @@ def answer(flow_run_id: str, pause_key: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def deployment_id(deployment: str) -> str:
+    """The id of the deployment `flow/name`. Raises PrefectUnavailable when there is none."""
+    return str(_call("GET", f"/deployments/name/{deployment}")["id"])
+
+
 def start_run(deployment: str, parameters: dict[str, Any], idempotency_key: str, tags: list[str]) -> str:
     """Create a run of the deployment `flow/name`; the same key gives the same run. Returns its id."""
-    flow, name = deployment.split("/", 1)
-    found = _call("GET", f"/deployments/name/{flow}/{name}")
     body = {"parameters": parameters, "idempotency_key": idempotency_key, "tags": tags}
-    return str(_call("POST", f"/deployments/{found['id']}/create_flow_run", body)["id"])
+    return str(_call("POST", f"/deployments/{deployment_id(deployment)}/create_flow_run", body)["id"])
 
 
 def api_url() -> str:

@@ -21,7 +21,7 @@ from tasks.evaluate_gate import judge_until, said
 from tasks.kinds import KINDS
 from tasks.notify import tell
 from tasks.safety import make_safe
-from tasks.step import log
+from tasks.step import log, stood_before
 from tasks.workspace import Workspace, open_ledger
 
 WEIGHT_STEP = "rollback.weight"
@@ -83,7 +83,8 @@ def undo_step(rollout_id: str, token: int, step_id: str) -> str:
     own_id = f"undo.{step_id}"
     _begin(workspace, own_id, {"undoes": step_id})
     try:
-        did = undo(workspace, planned, planned.spec, workspace.before(step_id) or {})
+        stood = stood_before(workspace.ledger.journal(rollout_id, step_id=step_id)) or {}
+        did = undo(workspace, planned, planned.spec, stood)
     except (StaleToken, LedgerUnavailable, TargetError):
         raise
     except ChrysalisError as error:
@@ -250,8 +251,8 @@ def settle(workspace: Workspace, outcome: str) -> None:
 
 
 def _done(workspace: Workspace, step_id: str) -> bool:
-    newest = [entry.event for entry in workspace.ledger.journal(workspace.rollout.id) if entry.step_id == step_id]
-    return bool(newest) and newest[-1] == "done"
+    entries = workspace.ledger.journal(workspace.rollout.id, step_id=step_id)
+    return bool(entries) and entries[-1].event == "done"
 
 
 def _begin(workspace: Workspace, step_id: str, detail: Mapping[str, Any]) -> None:

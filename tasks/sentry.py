@@ -17,8 +17,11 @@ from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, LedgerUnavailable, StaleToken
 from chrysalis.ledger import Guarded, Lease, Ledger, Request, Rollout, Tick, Wait
 from tasks.judging import Judgement, armed, asked_for, blindness, judge_triggers
+from tasks.lifecycle import LEASE_S
 from tasks.notify import tell
+from tasks.prefect_api import Nudge, RunCancelled
 from tasks.responses import respond
+from tasks.rolling_back import ask
 from tasks.step import log
 from tasks.waits import Glance, conditions_of, counted_s, settle
 from tasks.workspace import Measured, Workspace
@@ -27,16 +30,20 @@ MOST_TICKS = 10
 """A gap of more ticks than this was not watched, however short the tick."""
 MOST_GAP_AT_LEAST_S = 2.0
 WAKE_AGAIN_AFTER = timedelta(seconds=3)
+SILENT_AFTER = timedelta(seconds=8)
+"""Two missed signs of life: Prefect is asked whether the rollout's run has ended."""
 DEAD_AFTER = timedelta(seconds=20)
-"""A rollout whose process gave no sign of life for this long is started again."""
+"""A rollout whose process gave no sign of life for this long is started again, whatever Prefect says."""
+LOOK_AFTER = timedelta(seconds=10)
+"""How often Prefect is asked whether the run of a rollout that waits still sleeps."""
 BLIND_PAGES_AFTER = timedelta(seconds=60)
 LEASE_NAME = "watch"
 LEASE_TICKS = 20
 LEASE_AT_LEAST_S = 5.0
 GOING_BACK = frozenset({"roll_back", "abort"})
 
-Wake = Callable[[str, str, bool], bool]
-"""(flow run id, note, its process is gone) to whether the run was told to go on."""
+Wake = Callable[[str, Nudge], bool]
+"""Flow run id and why to whether the run was told to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,7 @@ class Sentry:
                 set_off=frozenset(str(one.arguments.get("trigger")) for one in mine if one.kind == "set_off"),
             )
             if row.state != "rolling_back" and not any(request.kind in GOING_BACK for request in mine):
-                self._respond(workspace, judgement)
+                self._respond(workspace, judgement, [request for request in mine if request.kind == "set_off"])
             blind = blindness(triggers, measured)
             self._note_blindness(workspace, blind, now)
             return Look(guarded, workspace, judgement, measured, blind)
@@ -134,7 +141,7 @@ class Sentry:
             log().error("%s could not be looked at: %s", row.id, error)
             return None
 
-    def _respond(self, workspace: Workspace, judgement: Judgement) -> None:
+    def _respond(self, workspace: Workspace, judgement: Judgement, set_off: list[Request]) -> None:
         for firing in judgement.due:
             try:
                 respond(workspace, firing, judgement.findings[firing.trigger].reason)
@@ -146,6 +153,9 @@ class Sentry:
                 )
                 continue
             judgement.having_made(firing)
+            for request in set_off:
+                if request.arguments.get("trigger") == firing.trigger:
+                    self.ledger.settle_request(request.id, f"answered: {firing.response.kind}", now=utc_now(), by="watch")
 
     def _note_blindness(self, workspace: Workspace, blind: str, now: datetime) -> None:
         """A source that cannot be asked never rolls back and never promotes; it pages once when it lasts."""
@@ -176,28 +186,40 @@ class Sentry:
         for rollout in self.ledger.active():
             mine = [request for request in asked if request.rollout_id == rollout.id]
             held = [wait for wait in waits if wait.rollout_id == rollout.id]
-            note, gone = self._why_wake(rollout, mine, held, now)
+            nudge = self._nudge(rollout, mine, held, now)
             last = self._woken.get(rollout.id)
-            if not note or rollout.flow_run_id is None or (last is not None and now - last < WAKE_AGAIN_AFTER):
+            if nudge is None or rollout.flow_run_id is None:
+                continue
+            if last is not None and now - last < (WAKE_AGAIN_AFTER if nudge.asleep else LOOK_AFTER):
                 continue
             self._woken[rollout.id] = now
-            self._waker.submit(self._wake, rollout.id, rollout.flow_run_id, note, gone)
+            self._waker.submit(self._wake, rollout.id, rollout.flow_run_id, nudge)
 
-    def _why_wake(self, rollout: Rollout, asked: list[Request], waits: list[Wait], now: datetime) -> tuple[str, bool]:
-        if rollout.state in ("running", "rolling_back"):
-            lease = self.ledger.lease(f"rollout:{rollout.id}")
-            dead = now - max(rollout.updated_at, lease.expires_at if lease else rollout.updated_at) > DEAD_AFTER
-            return ("its process is gone", True) if dead else ("", False)
+    def _nudge(self, rollout: Rollout, asked: list[Request], waits: list[Wait], now: datetime) -> Nudge | None:
+        silence = now - self._last_sign(rollout)
+        if rollout.state in ("pending", "running", "rolling_back"):
+            if silence > DEAD_AFTER:
+                return Nudge("its process is gone", gone=True, cancelled=rollout.state == "rolling_back")
+            return Nudge("its process ended", asleep=False) if silence > SILENT_AFTER else None
         back = next((request for request in asked if request.kind in GOING_BACK), None)
         if back is not None and rollout.state != "stuck":
-            return f"{back.kind} by {back.by}: {back.reason}", False
+            return Nudge(f"{back.kind} by {back.by}: {back.reason}", gone=silence > DEAD_AFTER, cancelled=True)
         if rollout.state == "waiting" and not waits and not any(request.kind == "pause" for request in asked):
-            return "the wait is over", False
-        return "", False
+            return Nudge("the wait is over", gone=silence > DEAD_AFTER)
+        return Nudge("its process ended", asleep=False, gone=True) if silence > DEAD_AFTER else None
 
-    def _wake(self, rollout_id: str, flow_run_id: str, note: str, gone: bool) -> None:
+    def _last_sign(self, rollout: Rollout) -> datetime:
+        """When the rollout's process last showed that it is alive; at rest it shows nothing."""
+        lease = self.ledger.lease(f"rollout:{rollout.id}")
+        if lease is None:
+            return rollout.updated_at
+        return max(rollout.updated_at, lease.expires_at - timedelta(seconds=LEASE_S))
+
+    def _wake(self, rollout_id: str, flow_run_id: str, nudge: Nudge) -> None:
         try:
-            if self.wake(flow_run_id, note, gone):
-                log().info("woke %s: %s", rollout_id, note)
+            if self.wake(flow_run_id, nudge):
+                log().info("woke %s: %s", rollout_id, nudge.note)
+        except RunCancelled as error:
+            ask(rollout_id, "pause", by="watch", reason=f"{error}; `chrysalis resume {rollout_id}` goes on")
         except ChrysalisError as error:
             log().warning("%s could not be woken, tried again: %s", rollout_id, error)

@@ -5,7 +5,7 @@ reach is not a failure of the release: the step is tried again, then waits, and 
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from prefect.exceptions import MissingContextError
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, LedgerUnavailable, StaleToken, StepFailed, TargetUnavailable
-from chrysalis.ledger import StepOutcome, Wait, WaitKind
+from chrysalis.ledger import JournalEntry, StepOutcome, Wait, WaitKind
 from chrysalis.plan import PlannedStep, describe
 from chrysalis.plan.steps import Step
 from tasks.workspace import Workspace
@@ -58,6 +58,8 @@ class StepKind:
     name: str
     task: Task[..., Any]
     body: Body
+    before: ReadBefore | None
+    """Reads what stands before the effect, for the undo."""
     undo: Undo | None
     always: bool
     """Runs in a dry run, too: it looks and changes nothing."""
@@ -79,7 +81,7 @@ def step_task(
     run.__doc__ = body.__doc__
     run.__name__ = name
     decorate = task(name=name, task_run_name="{title}", persist_result=False, cache_policy=NO_CACHE)
-    return StepKind(name, decorate(run), body, undo, always)
+    return StepKind(name, decorate(run), body, before, undo, always)
 
 
 def perform(
@@ -91,13 +93,13 @@ def perform(
     """
     workspace = Workspace.open(rollout_id, token)
     planned = workspace.plan.step(step_id)
-    ledger = workspace.ledger
-    stood = workspace.before(step_id)
+    earlier = workspace.ledger.journal(rollout_id, step_id=step_id)
+    stood = stood_before(earlier)
     if stood is None:
         stood = before(workspace, planned, planned.spec) if before else {}
-    if not _is_waiting(workspace, step_id):
+    if not _goes_on_waiting(workspace, earlier):
         detail = {"before": dict(stood), "does": describe(planned)}
-        ledger.begin_step(rollout_id, token, step_id=step_id, kind=name, detail=detail, now=utc_now())
+        workspace.ledger.begin_step(rollout_id, token, step_id=step_id, kind=name, detail=detail, now=utc_now())
     if workspace.rollout.dry_run and not always:
         said = f"dry run: would {describe(planned)}"
         _end(workspace, step_id, "skipped", {"summary": said})
@@ -159,13 +161,19 @@ def _patiently(body: Body, workspace: Workspace, planned: PlannedStep, stood: Be
     return body(workspace, planned, planned.spec, stood)
 
 
-def _is_waiting(workspace: Workspace, step_id: str) -> bool:
+def stood_before(entries: Sequence[JournalEntry]) -> Before | None:
+    """What stood before the step's first effect, as it was journaled; None when it was never begun."""
+    begun = next((entry for entry in entries if entry.event == "begun"), None)
+    return None if begun is None else begun.detail.get("before") or {}
+
+
+def _goes_on_waiting(workspace: Workspace, entries: Sequence[JournalEntry]) -> bool:
     """Whether the newest attempt at the step opened a wait and has not ended; it is gone on with, not begun anew."""
-    entries = [entry for entry in workspace.ledger.journal(workspace.rollout.id) if entry.step_id == step_id]
     if not entries or entries[-1].event != "begun":
         return False
+    newest = entries[-1]
     return any(
-        wait.step_id == step_id and wait.attempt == entries[-1].attempt and wait.kind != "retry"
+        wait.step_id == newest.step_id and wait.attempt == newest.attempt and wait.kind != "retry"
         for wait in workspace.ledger.waits(workspace.rollout.id)
     )
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, cached_property
-from typing import Any
 
 from chrysalis import wiring
 from chrysalis.clock import PlanClock
@@ -139,13 +138,6 @@ class Workspace:
         entered = EnteredSource(self.ledger, self.rollout.id)
         by_hand = {name: entered for name, spec in self.plan.sources.items() if isinstance(spec, ManualSource)}
         return {**wiring.sources(self.plan, self.variables), **by_hand}
-
-    def before(self, step_id: str) -> Mapping[str, Any] | None:
-        """What stood before the step's first effect, as it was journaled; None when it was never begun."""
-        for entry in self.ledger.journal(self.rollout.id):
-            if entry.step_id == step_id and entry.event == "begun":
-                return dict(entry.detail).get("before") or {}
-        return None
 
 
 def require_known(plan: Plan, name: str, known: Mapping[str, object], noun: str) -> None:

@@ -67,11 +67,13 @@ class Journal(Part):
             }
             tx.note(rollout.holder, "step_ended", rollout_id, told)
 
-    def journal(self, rollout_id: str) -> tuple[JournalEntry, ...]:
-        """All entries, in the order in which they were made."""
+    def journal(self, rollout_id: str, *, step_id: str | None = None) -> tuple[JournalEntry, ...]:
+        """All entries, or those of one step, in the order in which they were made."""
+        wanted = select(*_COLUMNS).where(_TABLE.c.rollout_id == rollout_id)
+        if step_id is not None:
+            wanted = wanted.where(_TABLE.c.step_id == step_id)
         with self._database.read() as connection:
-            rows = connection.execute(select(*_COLUMNS).where(_TABLE.c.rollout_id == rollout_id).order_by(_TABLE.c.seq))
-            return records(JournalEntry, rows.all())
+            return records(JournalEntry, connection.execute(wanted.order_by(_TABLE.c.seq)).all())
 
     def open_steps(self, rollout_id: str) -> tuple[JournalEntry, ...]:
         """The beginnings that have no end, in order: steps that run now, or whose worker died."""
