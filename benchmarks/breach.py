@@ -39,8 +39,8 @@ def run() -> list[Result]:
         os.environ.update({"CHRYSALIS_HOME": home, "CHRYSALIS_PLANS": str(Path(__file__).parent / "plans")})
         floor_ms, ours_ms = [], []
         for number in range(ROUNDS):
-            floor_ms.append(_exposure_ms(sandbox, lambda stop: _bare_loop(sandbox, stop), number * 2 + 1))
-            ours_ms.append(_exposure_ms(sandbox, _watch(number), number * 2 + 2))
+            floor_ms.append(_exposure_ms(sandbox, lambda stop: _bare_loop(sandbox, stop)))
+            ours_ms.append(_exposure_ms(sandbox, _watch(number)))
     return [
         Result("breach to safe, median", statistics.median(ours_ms), statistics.median(floor_ms), "a bare loop", "ms"),
         Result("breach to safe, worst", max(ours_ms), max(floor_ms), "a bare loop", "ms"),
@@ -50,7 +50,7 @@ def run() -> list[Result]:
 Loop = Callable[[threading.Event], None]
 
 
-def _exposure_ms(sandbox: Sandbox, loop: Loop, serial: int) -> float:
+def _exposure_ms(sandbox: Sandbox, loop: Loop) -> float:
     sandbox.clear_faults("canary")
     with sandbox.router() as router:
         router.write(WEIGHT, Stamp(serial * 10_000_000, "bench", "weight"))

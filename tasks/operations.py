@@ -6,6 +6,7 @@ from chrysalis.clock import utc_now
 from chrysalis.errors import NotAllowed, SettingsError
 from chrysalis.plan.steps import SetWeight
 from tasks.lifecycle import take_over
+from tasks.rolling_back import ask
 from tasks.safety import make_safe
 from tasks.workspace import Workspace, require_known
 
@@ -22,6 +23,10 @@ def run(rollout_id: str, name: str, by: str) -> Iterator[str]:
     require_known(workspace.plan, name, workspace.plan.operations, "operation")
     if not workspace.rollout.active:
         raise NotAllowed(f"{rollout_id} ended {workspace.rollout.outcome}; start a rollout, or change the target by hand")
+    operation = workspace.plan.operations[name]
+    if operation.rollback is not None:
+        yield _go_back(workspace, operation.rollback, name, by)
+        return
     steps = workspace.plan.operation_steps(name)
     if missing := sorted({step.kind for step in steps if step.kind not in KINDS}):
         raise SettingsError(f"operation {name} of {workspace.plan.name} has steps that cannot run yet: {', '.join(missing)}")
@@ -36,3 +41,12 @@ def run(rollout_id: str, name: str, by: str) -> Iterator[str]:
             rollout_id, None, actor=by, action=f"operation {name}", before=None, after=step.id, cause=by, now=utc_now()
         )
         yield f"{step.title}: {getattr(outcome, 'summary', None) or getattr(outcome, 'reason', '')}"
+
+
+def _go_back(workspace: Workspace, rollback: str, name: str, by: str) -> str:
+    """Lower the weight at once, and ask the rollout's own run for the rest."""
+    percent = workspace.plan.rollbacks[rollback].weight
+    ask(workspace.rollout.id, "roll_back", by=by, reason=f"operation {name}", to_percent=percent or None)
+    taken = Workspace.open(workspace.rollout.id, take_over(workspace.rollout.id))
+    after = make_safe(taken, percent, actor=by, cause=f"operation {name}")
+    return f"rollback {rollback}: " + ", ".join(f"{router} {weight} %" for router, weight in after.items())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from chrysalis.plan.parts import (
     Channel,
@@ -45,6 +45,9 @@ class Phase(Spec):
     environment: str = "production"
     skip_when: AnyCondition | None = None
     triggers: dict[Name, Trigger] = Field(default_factory=dict, description="watched from this phase on")
+    triggers_here: dict[Name, Trigger] = Field(
+        default_factory=dict, description="watched in this phase only: limits that a later phase loosens or replaces"
+    )
     rollback: str = Field(default="full", description="the rollback of the plan that takes this phase back")
     steps: tuple[AnyStep, ...] = Field(min_length=1)
 
@@ -70,8 +73,15 @@ class Operation(Spec):
     title: str
     when: str = Field(default="", description="name of the trigger that suggests or starts it")
     automatic: bool = False
-    steps: tuple[AnyStep, ...] = Field(min_length=1)
+    rollback: str | None = Field(default=None, description="the rollback of the plan that this is, instead of steps")
+    steps: tuple[AnyStep, ...] = ()
     limit: Duration | None = None
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> "Operation":
+        if (self.rollback is None) == (not self.steps):
+            raise ValueError("an operation has either steps or the name of a rollback")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +170,7 @@ class Plan(Spec):
         watched = dict(self.triggers)
         for name in self.phase_names[: self.phase_names.index(phase) + 1]:
             watched |= self.phase(name).triggers
-        return watched
+        return watched | self.phase(phase).triggers_here
 
     @cached_property
     def not_runnable(self) -> tuple[PlannedStep, ...]:

@@ -104,6 +104,8 @@ def _owned_steps(plan: Plan) -> Iterator[Found]:
         for index, condition in enumerate(rollback.verify):
             yield from _condition(plan, ("rollbacks", name, "verify", index), condition)
     for name, operation in plan.operations.items():
+        if operation.rollback is not None and operation.rollback not in plan.rollbacks:
+            yield ("operations", name, "rollback"), _unknown("rollback", operation.rollback, plan.rollbacks)
         yield from _steps(plan, ("operations", name, "steps"), operation.steps)
 
 
