@@ -25,6 +25,7 @@ INTERVAL_S = 0.25
 WEIGHT = 50
 SETTLE_S = 7.0
 """Until the errors of the round before have left the rate's window and Prometheus has fresh samples."""
+WARM_S = 2.0
 GIVE_UP_S = 15.0
 QUERY = (
     '(sum(rate(envoy_cluster_upstream_rq_xx{side="canary",envoy_response_code_class="5"}[4s])) or vector(0))'
@@ -53,9 +54,11 @@ Loop = Callable[[threading.Event], None]
 def _exposure_ms(sandbox: Sandbox, loop: Loop) -> float:
     sandbox.clear_faults("canary")
     with sandbox.router() as router:
-        router.write(WEIGHT, Stamp(serial * 10_000_000, "bench", "weight"))
+        last = router.read().stamp
+        router.write(WEIGHT, Stamp(0 if last is None else last.token, "bench", "weight"))
+        time.sleep(SETTLE_S)
         with _running(loop):
-            time.sleep(SETTLE_S)
+            time.sleep(WARM_S)
             began = time.time()
             sandbox.fault("canary", error_rate=0.3)
             deadline = time.monotonic() + GIVE_UP_S

@@ -6,6 +6,7 @@ load generator's own log.
 """
 
 import json
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ import httpx
 
 from chrysalis.errors import SettingsError
 from chrysalis.ledger import Ledger, Rollout, Wait
+from chrysalis.local.processes import descendants, memory_bytes
 from chrysalis.local.stack import Say, Stack
 from chrysalis.local.view import View
 from chrysalis.plan import Plan
@@ -99,12 +101,14 @@ class Demo:
             "speed": self.plan.speed,
         }
         prefect_api.start_run(f"rollout/{self.plan.name}", parameters, rollout.id, [rollout.id])
+        memory = Memory(self.ledger)
         people = People(self.ledger, rollout, self.plan.surveys, self.say)
         faulty = False
         with View(self.ledger, rollout.id) as view:
             deadline = time.monotonic() + RUN_TIMEOUT_S
             while (row := view.show().rollout).active:
                 people.act()
+                memory.look()
                 if fault and not faulty and self._soaks_at(row, FAULT_AT_PERCENT):
                     self.sandbox.fault("canary", **FAULT)
                     faulty = True
@@ -116,7 +120,10 @@ class Demo:
                 time.sleep(POLL_S)
         time.sleep(1.0)  # the load generator writes its log in batches; the last requests are wanted
         self.sandbox.clear_faults("canary")
-        return self._report(rollout.id, began)
+        return {
+            **self._report(rollout.id, began),
+            "memory_mb": {"all": round(memory.all_of_it / 1e6), "watch": round(memory.watch / 1e6)},
+        }
 
     def _soaks_at(self, row: Rollout, percent: int) -> bool:
         return row.weight_percent == percent and any(
@@ -147,6 +154,26 @@ class Demo:
             "requests": {"served": load.served, "lost": load.lost, "lost_by_side": load.lost_by_side},
             "seconds": round(time.time() - began, 1),
         }
+
+
+class Memory:
+    """The most memory that everything took, and that the watch took, in bytes; looked at once a second."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._looked_at = 0.0
+        self.all_of_it = 0
+        self.watch = 0
+
+    def look(self) -> None:
+        """Measure, unless that was done within the last second."""
+        if time.monotonic() - self._looked_at < 1.0:
+            return
+        self._looked_at = time.monotonic()
+        lease = self._ledger.lease("watch")
+        watch_pid = int(lease.holder.rpartition(":")[2]) if lease else os.getpid()
+        self.all_of_it = max(self.all_of_it, memory_bytes({os.getpid(), *descendants(os.getpid())}))
+        self.watch = max(self.watch, memory_bytes({watch_pid}))
 
 
 class People:
@@ -213,6 +240,8 @@ def summary(runs: list[dict[str, Any]]) -> str:
             lines += [f"        {one['verdict']:<12} {one['name']}: {one['reason']}" for one in phase["findings"]]
         if run["breach_to_safe_ms"] is not None:
             lines.append(f"    first error at the client → last request on the canary: {run['breach_to_safe_ms']:.0f} ms")
+        memory = run["memory_mb"]
+        lines.append(f"    memory at most: {memory['all']} MB in all, the watch {memory['watch']} MB")
         requests = run["requests"]
         lines.append(
             f"    requests: {requests['served']} served, {requests['lost']} lost {requests['lost_by_side'] or ''}".rstrip()
