@@ -29,7 +29,7 @@ up: setup ## server, worker, watch and sandbox, until Ctrl-C
 	@$(BIN)/chrysalis up
 
 test: setup ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 lint: setup ## format, lint, types, layers
 	$(BIN)/ruff format --check .
