@@ -8,21 +8,10 @@ import sys
 
 import typer
 
+from chrysalis.cli_act import abort, approve, measure, operate, pause, reject, resume, rollback, trigger
 from chrysalis.cli_local import demo, up
 from chrysalis.cli_plan import app as plan_app
-from chrysalis.cli_rollout import (
-    abort,
-    approve,
-    history,
-    operate,
-    pause,
-    reject,
-    resume,
-    rollback,
-    show,
-    start,
-    status,
-)
+from chrysalis.cli_rollout import history, show, start, status
 from chrysalis.errors import ChrysalisError
 from chrysalis.sandbox.cli import app as sandbox_app
 
@@ -35,7 +24,9 @@ app = typer.Typer(
 )
 app.add_typer(plan_app, name="plan", help="Check and show plans.")
 app.add_typer(sandbox_app, name="sandbox", help="Real parts on loopback to try things on.")
-for command in (start, status, show, approve, reject, rollback, abort, pause, resume, operate, history, demo, up):
+LOOKING = (start, status, show, history)
+ACTING = (approve, reject, rollback, abort, pause, resume, operate, measure, trigger)
+for command in (*LOOKING, *ACTING, demo, up):
     app.command()(command)
 
 

@@ -7,7 +7,7 @@ from chrysalis.errors import ChrysalisError, StaleToken, TargetUnavailable
 from gates.progress import Outcome, RollBack
 from tasks.decide import decide
 from tasks.kinds import KINDS
-from tasks.lifecycle import end, take_over
+from tasks.lifecycle import await_end, end, take_over
 from tasks.rolling_back import (
     ask,
     begin_rollback,
@@ -17,6 +17,7 @@ from tasks.rolling_back import (
     plan_rollback,
     take_part_back,
     take_weight_down,
+    to_run,
     to_undo,
     undo_step,
     verify_rollback,
@@ -44,7 +45,7 @@ def rollback(rollout_id: str, token: int, to_percent: int | None, reason: str, b
             if spec.undo:
                 for step_id in to_undo(rollout_id, token):
                     undo_step(rollout_id, token, step_id)
-            for planned in workspace.plan.rollback_steps(_name(workspace)):
+            for planned in to_run(rollout_id, token):
                 outcome_of_step = KINDS[planned.kind].task(rollout_id, planned.id, token, planned.title)
                 if isinstance(outcome_of_step, Waiting):
                     return Failed(name=HELD, message=outcome_of_step.reason, data="held")
@@ -60,11 +61,6 @@ def rollback(rollout_id: str, token: int, to_percent: int | None, reason: str, b
         fail_rollback(rollout_id, token, str(error))
         return Failed(name="Stuck", message=str(error), data="stuck")
     return Completed(name=BACK, message=reason, data="back")
-
-
-def _name(workspace: Workspace) -> str:
-    phase = workspace.rollout.phase
-    return workspace.plan.phase(phase).rollback if phase in workspace.plan.phase_names else "full"
 
 
 @flow(name="rollback-now", flow_run_name="rollback {rollout_id}", persist_result=False)
@@ -84,4 +80,14 @@ def rollback_now(rollout_id: str, reason: str, by: str = "on-call", to_percent: 
         return Completed(name="RolledBack", message=action.reason)
     if state.name == "TakenBack":
         return Completed(name="TakenBack", message=state.message)
+    if state.name == "Superseded":
+        # The rollout's own run was woken meanwhile and goes back itself.
+        return _how_it_ended(rollout_id)
     return Failed(name=state.name, message=state.message)
+
+
+def _how_it_ended(rollout_id: str) -> State[str]:
+    ended = await_end(rollout_id)
+    if ended.outcome == Outcome.ROLLED_BACK.value:
+        return Completed(name="RolledBack", message=ended.status_text)
+    return Failed(name="Stuck" if ended.active else "Ended", message=ended.status_text)

@@ -73,12 +73,12 @@ def rollout(
     if not mine.active:
         return final_state(Outcome(mine.outcome or "failed"), mine.status_text)
     with alive(mine.id):
-        refused = take_answers(mine.id)
-        ended = go_on(mine.id)
-    if isinstance(ended, State):
-        return ended
-    suspend(mine.id, ended, refused)
-    return Completed(name="Resumed", message="answered while it was being suspended")
+        while True:
+            refused = take_answers(mine.id)
+            ended = go_on(mine.id)
+            if isinstance(ended, State):
+                return ended
+            suspend(mine.id, ended, refused)  # ends this process, unless it was answered in the same moment
 
 
 def go_on(rollout_id: str) -> State[Any] | Suspension:

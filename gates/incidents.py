@@ -6,11 +6,12 @@ from math import ceil
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from gates.combine import all_of, judge_one, needs_of_all
 from gates.condition import Condition, MetricFacts
-from gates.observation import Need, Observations, Selector, Side
+from gates.observation import FloatArray, Need, Observations, Selector, Side
 from gates.threshold import Threshold, number_problems, unknown_metric, window_problems
 from gates.units import Duration, format_duration, show
 from gates.verdict import Finding, Mode, Verdict
@@ -19,6 +20,7 @@ from gates.window import Missing, held, look
 if TYPE_CHECKING:
     AnyCondition = Condition
 
+_Truths = NDArray[np.bool_]
 STABLE_EVALUATIONS = 168
 """How many times a condition without a `held` of its own is judged over the days; once an hour over a week."""
 
@@ -121,18 +123,26 @@ class Stable(Condition):
             return judge_one(part.model_copy(update={"held": self.for_}), observations, now_s)
         for_s, every_s = self.for_.total_seconds(), self.every_s
         steps = max(1, ceil(for_s / every_s - 1e-9))
-        moments = now_s - every_s * np.arange(steps - 1, -1, -1)
-        findings = [judge_one(part, observations, float(moment)) for moment in moments]
-        latest = findings[-1]
+        moments: FloatArray = np.float64(now_s) - every_s * np.arange(steps - 1, -1, -1, dtype=np.float64)
+        latest = judge_one(part, observations, now_s)
         if not latest.passed:
             return latest
-        known = np.array([one.verdict is not Verdict.INCONCLUSIVE for one in findings])
-        passed = np.array([one.passed for one in findings])
+        known, passed = _at_moments(part, observations, moments)
         since = held(moments[known], passed[known], now_s=now_s, for_s=for_s, interval_s=every_s)
         if since.enough:
             return part.finding(Verdict.PASS, f"{latest.reason}; so for {format_duration(for_s)}", numbers=latest.numbers)
         reason = f"{latest.reason}; {since.why}, {_left(for_s, since.missing_s)}"
         return part.finding(Verdict.INCONCLUSIVE, reason, numbers=latest.numbers, holds_in_s=since.missing_s)
+
+
+def _at_moments(part: Condition, observations: Observations, moments: FloatArray) -> tuple[_Truths, _Truths]:
+    """Whether the condition was known and whether it passed, judged again at each moment."""
+    told = part.at_moments(observations, moments) if isinstance(part, Threshold) else None
+    if told is not None:
+        return told
+    findings = [judge_one(part, observations, float(moment)) for moment in moments]
+    known = np.array([one.verdict is not Verdict.INCONCLUSIVE for one in findings])
+    return known, np.array([one.passed for one in findings])
 
 
 def _left(for_s: float, missing_s: float) -> str:

@@ -6,13 +6,16 @@ leaves fewer independent samples: the variance is inflated by (1 + rho) / (1 - r
 Wang 2004), with rho corrected for its bias in short series (Kendall 1954). Up to 29 % of the samples may be outliers.
 """
 
+from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gates.observation import FloatArray
 
+_NORMAL = NormalDist()
 MOST_POINTS = 96
 """Longer series are taken as medians of equal stretches, so that the pairs stay few."""
 
@@ -32,14 +35,14 @@ def robust_slope(times_s: FloatArray, values: FloatArray, confidence: float) -> 
     scale = float(np.max(np.abs(kept))) or 1.0
     kept = kept / scale
     n = times.size
-    first, second = np.triu_indices(n, k=1)
+    first, second = _pairs(n)
     slopes = np.sort((kept[second] - kept[first]) / (times[second] - times[first]))
-    middle = float(np.median(slopes))
-    level = float(np.median(kept - middle * (times - times[-1] / 2)))
+    middle = _middle(slopes)
+    level = _middle(np.sort(kept - middle * (times - times[-1] / 2)))
     inflation = _inflation(kept - middle * times)
-    _, ties = np.unique(kept, return_counts=True)
+    ties = _ties(kept)
     variance = (n * (n - 1) * (2 * n + 5) - float(np.sum(ties * (ties - 1) * (2 * ties + 5)))) / 18
-    reach = NormalDist().inv_cdf(0.5 + confidence / 2) * np.sqrt(max(variance, 0.0) * inflation)
+    reach = _NORMAL.inv_cdf(0.5 + confidence / 2) * np.sqrt(max(variance, 0.0) * inflation)
     reach = min(reach, slopes.size + 1.0)
     low = int(np.floor((slopes.size - reach) / 2))
     high = int(np.ceil((slopes.size + reach) / 2))
@@ -50,9 +53,26 @@ def robust_slope(times_s: FloatArray, values: FloatArray, confidence: float) -> 
     return Slope(middle * scale, lower * scale, upper * scale, level * scale)
 
 
+@lru_cache(maxsize=2 * MOST_POINTS)
+def _pairs(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    return np.triu_indices(n, k=1)
+
+
+def _middle(ordered: FloatArray) -> float:
+    half = ordered.size // 2
+    return float(ordered[half]) if ordered.size % 2 else float((ordered[half - 1] + ordered[half]) / 2)
+
+
+def _ties(values: FloatArray) -> NDArray[np.intp]:
+    """How often each different value occurs."""
+    ordered = np.sort(values)
+    steps = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    return np.diff(steps, prepend=0, append=values.size)
+
+
 def _inflation(residuals: FloatArray) -> float:
     n = residuals.size
-    centred = residuals - np.mean(residuals)
+    centred = residuals - float(residuals.sum()) / n
     power = float(np.dot(centred, centred))
     if power <= 0 or n < 6:
         return 1.0
@@ -69,4 +89,11 @@ def _thinned(times_s: FloatArray, values: FloatArray) -> tuple[FloatArray, Float
         return times_s, values
     kept = times_s.size // each * each
     rows = (-1, each)
-    return np.median(times_s[-kept:].reshape(rows), axis=1), np.median(values[-kept:].reshape(rows), axis=1)
+    return _middles(times_s[-kept:].reshape(rows)), _middles(values[-kept:].reshape(rows))
+
+
+def _middles(rows: FloatArray) -> FloatArray:
+    """The median of each row; np.median does the same at three times the cost."""
+    ordered, half = np.sort(rows, axis=1), rows.shape[1] // 2
+    middles: FloatArray = ordered[:, half] if rows.shape[1] % 2 else ordered[:, half - 1] / 2 + ordered[:, half] / 2
+    return middles

@@ -10,15 +10,20 @@ from datetime import timedelta
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from gates.bound import Bounded, Compared
 from gates.condition import MetricFacts
-from gates.observation import FloatArray, Need, Observations, Selector, Side
+from gates.observation import FloatArray, Need, Observations, Selector, Series, Side
 from gates.statistic import Statistic, of_values, rate_per_s, rate_unit
 from gates.units import CATEGORY, Duration, UnitError, dimension, format_duration
 from gates.verdict import Finding, Verdict
-from gates.window import COVERAGE, Missing, held, look, newest, with_values
+from gates.window import COVERAGE, ROUNDING, STALE_INTERVALS, Missing, held, look, newest, with_values
+
+Truths = NDArray[np.bool_]
+BETWEEN_EXTREMES = ("mean", "median", "min", "max")
+"""Statistics that are never below the smallest sample nor above the largest; percentiles are others."""
 
 
 class Threshold(Bounded):
@@ -74,6 +79,30 @@ class Threshold(Bounded):
             return self._judge_number(observations, now_s)
         except UnitError as error:
             return self.unknown(f"{self.metric}: {error}")
+
+    def at_moments(self, observations: Observations, moments: FloatArray) -> tuple[Truths, Truths] | None:
+        """Whether it was known, and whether it passed, at each of many moments; the same as `judge` at each, at once.
+
+        Only for a statistic that lies between the smallest and the largest sample; None for the others, and where nothing
+        is known at any moment. Where no sample of a window breaks the bound, the statistic does not either.
+        """
+        found = observations.get(self.selector)
+        between = self.statistic in BETWEEN_EXTREMES or self.statistic.startswith("p")
+        if self.over is None or not between or not isinstance(found, Series) or not found.interval_s > 0:
+            return None
+        allowed_s = STALE_INTERVALS * found.interval_s if self.stale_after is None else self.stale_after.total_seconds()
+        usable = np.isfinite(found.values)
+        times, values = found.times_s[usable], found.values[usable]
+        last = np.searchsorted(times, moments, side="right")
+        first = np.searchsorted(times, moments - self.over.total_seconds(), side="right")
+        ages_s = moments - np.append(times, -np.inf)[last - 1]
+        known = (last - first >= max(1, self.min_samples)) & (ages_s <= allowed_s + ROUNDING)
+        broken = np.append(0, np.cumsum(~self._kept(values, found.unit)))
+        passed = known & (broken[last] == broken[first])
+        for index in np.flatnonzero(known & ~passed):
+            value = of_values(self.statistic, values[first[index] : last[index]])
+            passed[index] = self._kept(np.array([value]), found.unit)[0]
+        return known, passed
 
     def _judge_number(self, observations: Observations, now_s: float) -> Finding:
         stale_s = None if self.stale_after is None else self.stale_after.total_seconds()
@@ -131,7 +160,7 @@ class Threshold(Bounded):
             holds_in_s=since.missing_s,
         )
 
-    def _kept(self, values: FloatArray, unit: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def _kept(self, values: FloatArray, unit: str) -> Truths:
         low, high = self._limits(unit)
         match self.bound_kind:
             case "above":

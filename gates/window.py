@@ -20,7 +20,7 @@ GAP_INTERVALS = 3
 COVERAGE = 0.9
 """The least share of the samples expected in a window that must be there."""
 
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 
 
 class Missing(NamedTuple):
@@ -68,7 +68,7 @@ def look(
         return Missing(f"{what}: no samples" + (" up to now, all are from the future" if len(found) else ""))
     allowed_s = STALE_INTERVALS * interval_s if stale_after_s is None else stale_after_s
     age_s = now_s - float(found.times_s[last - 1])
-    if age_s > allowed_s + _ROUNDING:
+    if age_s > allowed_s + ROUNDING:
         return Missing(f"{what}: stale, newest sample {format_duration(age_s)} old > at most {format_duration(allowed_s)}")
     start_s = -np.inf if window_s is None else now_s - window_s
     seen = found.window(start_s=start_s, end_s=now_s)
@@ -108,7 +108,7 @@ def with_values(
     if selector.baseline is None:
         allowed_s = STALE_INTERVALS * seen.interval_s if stale_after_s is None else stale_after_s
         age_s = now_s - float(seen.times_s[-1])
-        if age_s > allowed_s + _ROUNDING:
+        if age_s > allowed_s + ROUNDING:
             return Missing(
                 f"{what}: stale, newest value {format_duration(age_s)} old > at most {format_duration(allowed_s)}"
             )
@@ -121,11 +121,11 @@ def covers(times_s: FloatArray, *, now_s: float, window_s: float, interval_s: fl
     At least 90 % of the samples expected, and no gap over 3 intervals; the edges of the window count as gaps do.
     """
     expected = window_s / interval_s
-    if times_s.size + _ROUNDING < COVERAGE * expected:
+    if times_s.size + ROUNDING < COVERAGE * expected:
         return f"{times_s.size} samples < at least {COVERAGE:.0%} of the {expected:.0f} expected"
     edges = np.concatenate(([now_s - window_s], times_s, [now_s]))
     longest_s = float(np.max(np.diff(edges)))
-    if longest_s > GAP_INTERVALS * interval_s + _ROUNDING:
+    if longest_s > GAP_INTERVALS * interval_s + ROUNDING:
         return f"a gap of {format_duration(longest_s)} > at most {format_duration(GAP_INTERVALS * interval_s)}"
     return None
 
@@ -146,11 +146,11 @@ def held(
         return Held(False, 0.0, for_s, "the newest sample does not hold")
     wrong = np.flatnonzero(~truth)
     wrong_s = float(times_s[wrong[-1]]) if wrong.size else -np.inf
-    jumps = np.flatnonzero(np.diff(times_s) > gap_s + _ROUNDING)
+    jumps = np.flatnonzero(np.diff(times_s) > gap_s + ROUNDING)
     run = max(int(jumps[-1]) + 1 if jumps.size else 0, int(wrong[-1]) + 1 if wrong.size else 0)
     held_s = now_s - float(times_s[run])
     silent_s = now_s - float(times_s[-1])
-    if silent_s > gap_s + _ROUNDING:
+    if silent_s > gap_s + ROUNDING:
         why = f"no sample for {format_duration(silent_s)} > at most {format_duration(gap_s)}"
         return Held(False, held_s, max(0.0, for_s - gap_s), why)
     uncovered = covers(times_s[first:], now_s=now_s, window_s=for_s, interval_s=interval_s)
@@ -158,7 +158,7 @@ def held(
         return Held(True, min(for_s, held_s + interval_s), 0.0, "")
     after_gap_s = float(times_s[int(jumps[-1]) + 1] if jumps.size else times_s[0]) - gap_s
     lacking = COVERAGE * for_s / interval_s - (times_s.size - first)
-    missing_s = max(wrong_s + for_s - now_s, after_gap_s + for_s - now_s, np.ceil(lacking - _ROUNDING) * interval_s, 0.0)
+    missing_s = max(wrong_s + for_s - now_s, after_gap_s + for_s - now_s, np.ceil(lacking - ROUNDING) * interval_s, 0.0)
     too_short = f"held {format_duration(round(held_s, 3))}"
     why = uncovered if uncovered and wrong_s <= now_s - for_s else too_short
     return Held(False, held_s, float(min(missing_s, for_s)), why)

@@ -67,32 +67,31 @@ def sign(
     comment: str,
     door: Door,
     role: str | None = None,
-) -> list[SignOff]:
-    """Record one person's decision, once for each role of the rule that the person holds (or for `role` alone).
+) -> SignOff:
+    """Record one person's decision, in one role: nobody stands for two.
 
     Every door ends here. Raises NotAllowed when the step waits for nobody, or not for this person.
     """
     planned, spec = pending(workspace, step_id)
     rule = workspace.plan.sign_offs[spec.rule]
-    roles = _roles_of(workspace.plan, rule, approver, planned, role)
+    held = _roles_of(workspace.plan, rule, approver, planned, role)
     if approver == workspace.rollout.started_by and not rule.starter_may_sign:
         raise NotAllowed(f"{approver} started {workspace.rollout.id} and may not sign {planned.title!r}; somebody else must")
-    signed = []
-    for held in roles:
-        sign_off = SignOff(
-            rollout_id=workspace.rollout.id,
-            step_id=planned.id,
-            approver=approver,
-            role=held,
-            decision=decision,
-            comment=comment,
-            findings_hash=canonical_hash(shown_findings(workspace, planned)),
-            plan_hash=workspace.rollout.plan_hash,
-            door=door,
-            at=utc_now(),
-        )
-        signed.append(workspace.ledger.record_sign_off(sign_off))
-    return signed
+    others = [one for one in workspace.ledger.sign_offs(workspace.rollout.id, planned.id) if one.approver != approver]
+    covered = {one.role for one in others if one.decision == "approve"}
+    sign_off = SignOff(
+        rollout_id=workspace.rollout.id,
+        step_id=planned.id,
+        approver=approver,
+        role=next((one for one in held if one not in covered), held[0]),
+        decision=decision,
+        comment=comment,
+        findings_hash=canonical_hash(shown_findings(workspace, planned)),
+        plan_hash=workspace.rollout.plan_hash,
+        door=door,
+        at=utc_now(),
+    )
+    return workspace.ledger.record_sign_off(sign_off)
 
 
 def pending(workspace: Workspace, step_id: str | None = None) -> tuple[PlannedStep, kinds.SignOff]:
@@ -110,11 +109,20 @@ def _roles_of(plan: Plan, rule: SignOffRule, approver: str, planned: PlannedStep
     person = plan.people.get(approver)
     held = tuple(one for one in rule.roles if person and one in person.roles and role in (None, one))
     if not held:
-        may = sorted(name for name, other in plan.people.items() if set(other.roles) & set(rule.roles))
+        may = _listed(plan, rule)
         raise NotAllowed(
             f"{approver!r} may not sign {planned.title!r}: it needs {', '.join(rule.roles)}; they are {', '.join(may)}"
         )
-    return held if rule.quorum is None else held[:1]
+    return held
+
+
+def may_sign(plan: Plan, rule: str) -> list[str]:
+    """Who may sign by that rule of the plan."""
+    return _listed(plan, plan.sign_offs[rule])
+
+
+def _listed(plan: Plan, rule: SignOffRule) -> list[str]:
+    return sorted(name for name, person in plan.people.items() if set(person.roles) & set(rule.roles))
 
 
 def shown_findings(workspace: Workspace, planned: PlannedStep) -> list[dict[str, object]]:
@@ -127,23 +135,24 @@ def shown_findings(workspace: Workspace, planned: PlannedStep) -> list[dict[str,
 
 
 def form_text(workspace: Workspace, planned: PlannedStep, spec: kinds.SignOff, refused: str = "") -> str:
-    """What stands above the form in the UI; reads well as plain text, too."""
+    """What stands above the form in the UI: Markdown that reads well as plain text, too."""
     tally = count(workspace, planned, spec)
     rollout = workspace.rollout
     lines = []
     if refused:
-        lines += [f"Not accepted: {refused}", ""]
+        lines += [f"**Not accepted:** {refused}.", ""]
     lines += [
-        spec.question or f"May {rollout.id} go on after {planned.phase}?",
+        f"**{spec.question or f'May {rollout.id} go on after {planned.phase}?'}**",
         "",
-        f"{workspace.plan.title or rollout.plan_name} {rollout.version}: {rollout.weight_percent or 0} % of the traffic.",
-        f"Needs: {', '.join(tally.missing)}. Signed so far: {', '.join(tally.approved_by) or 'nobody'}.",
+        f"{workspace.plan.title or rollout.plan_name} {rollout.version} ({rollout.id}), phase {planned.phase}, "
+        f"at {rollout.weight_percent or 0} % of the traffic.",
+        "",
+        f"Still needed: {', '.join(tally.missing)}. Signed so far: {', '.join(tally.approved_by) or 'nobody'}.",
     ]
     if spec.point_of_no_return:
-        lines += ["", "This is the point of no return: after it, the way back is gone."]
+        lines += ["", "**This is the point of no return:** after it, the way back is gone."]
     findings = shown_findings(workspace, planned)
-    if findings:
-        lines += ["", "You sign for these findings:", findings_markdown(findings)]
+    lines += ["", "You sign for these findings:", "", findings_markdown(findings)] if findings else []
     return "\n".join(lines)
 
 

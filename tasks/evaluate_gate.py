@@ -64,10 +64,16 @@ def said(findings: Sequence[Finding]) -> str:
 
 
 def run_verify(workspace: Workspace, planned: PlannedStep, spec: Verify, before: Before) -> Done:
-    """Judge once more and more until all hold, at most `within` (plan time). Raises StepFailed."""
-    findings = judge_until(workspace, spec.conditions, workspace.clock.real_span_s(spec.within))
+    """Judge again and again until all hold, at most `within` (plan time). Raises StepFailed.
+
+    A dry run changed nothing that could hold: there it is judged once and shown.
+    """
+    if workspace.rollout.dry_run:
+        findings = judge(workspace, spec.conditions)
+    else:
+        findings = judge_until(workspace, spec.conditions, workspace.clock.real_span_s(spec.within))
     keep(workspace, planned, findings)
-    if worst(findings) is not Verdict.PASS:
+    if worst(findings) is not Verdict.PASS and not workspace.rollout.dry_run:
         raise StepFailed(said(findings))
     return Done(said(findings), {"findings": [finding.as_json() for finding in findings]})
 

@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,7 +12,7 @@ from prefect.runtime import flow_run
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import LedgerError, NotAllowed, PlanError
-from chrysalis.ledger import Ledger, NewRollout, Rollout
+from chrysalis.ledger import Lease, Ledger, NewRollout, Rollout
 from chrysalis.plan import LoadedPlan, Phase, load_plan
 from chrysalis.plan.steps import Activate, SetFlag, SetRoute, SetWeight, Waves
 from gates.progress import Outcome
@@ -25,6 +26,8 @@ from tasks.workspace import Workspace, open_ledger, settings
 
 LEASE_S = 15.0
 RENEW_S = 4.0
+AWAIT_END_S = 600.0
+POLL_S = 0.5
 SUSPEND_TIMEOUT_S = int(timedelta(days=400).total_seconds())
 """Longer than any rollout: Prefect fails a run that is resumed later; the plan's own deadlines are the ledger's to keep."""
 
@@ -36,12 +39,7 @@ def register(
 
     Raises PlanError, SettingsError, ServiceBusy, LedgerUnavailable.
     """
-    loaded = load_plan(settings().plan_file(plan))
-    refuse_if_not_runnable(loaded)
-    if not version.strip():
-        raise PlanError("version: found nothing, expected the version to roll out, such as 2.1.0")
-    if not 1.0 <= speed <= 1_000_000:
-        raise PlanError(f"speed: found {speed:g}, expected 1 to 1000000; above 1 is for sandboxes only")
+    loaded = checked(plan, version, speed)
     ledger = open_ledger()
     new = NewRollout(
         plan_name=plan,
@@ -57,6 +55,17 @@ def register(
         parameters={},
     )
     return ledger.start_rollout(new, utc_now())
+
+
+def checked(plan: str, version: str, speed: float) -> LoadedPlan:
+    """The plan, if it and what it is started with are sound. Raises PlanError, SettingsError."""
+    loaded = load_plan(settings().plan_file(plan))
+    refuse_if_not_runnable(loaded)
+    if not version.strip():
+        raise PlanError("version: found nothing, expected the version to roll out, such as 2.1.0")
+    if not 1.0 <= speed <= 1_000_000:
+        raise PlanError(f"speed: found {speed:g}, expected 1 to 1000000; above 1 is for sandboxes only")
+    return loaded
 
 
 def refuse_if_not_runnable(loaded: LoadedPlan) -> None:
@@ -102,10 +111,14 @@ def show_timeline(rollout_id: str) -> None:
 
 @contextmanager
 def alive(rollout_id: str) -> Iterator[None]:
-    """While inside, a lease says that a process works for this rollout; when it ends unseen, the watch starts another."""
+    """While inside, a lease says that a process works for this rollout; when it ends unseen, the watch starts another.
+
+    The lease of a process that was killed is waited out. Raises NotAllowed when another one keeps it alive: of two that
+    work for one rollout, the second one stops.
+    """
     ledger, name, stop = open_ledger(), f"rollout:{rollout_id}", threading.Event()
     holder = f"{socket.gethostname()}:{os.getpid()}"
-    lease = ledger.acquire_lease(name, holder, ttl_s=LEASE_S, now=utc_now())
+    lease = _acquire(ledger, name, holder)
 
     def renew() -> None:
         nonlocal lease
@@ -125,6 +138,16 @@ def alive(rollout_id: str) -> Iterator[None]:
         thread.join()
         if lease is not None:
             ledger.release_lease(lease, now=utc_now())
+
+
+def _acquire(ledger: Ledger, name: str, holder: str) -> Lease | None:
+    deadline = time.monotonic() + 2 * LEASE_S
+    while (lease := ledger.acquire_lease(name, holder, ttl_s=LEASE_S, now=utc_now())) is None:
+        if time.monotonic() > deadline:
+            other = ledger.lease(name)
+            raise NotAllowed(f"{name} is worked on by {other.holder if other else 'another process'}; this one stops")
+        time.sleep(POLL_S)
+    return lease
 
 
 def arm(rollout_id: str, token: int, phase: Phase) -> None:
@@ -161,17 +184,25 @@ def wait(rollout_id: str, token: int, reason: str) -> None:
 def end(rollout_id: str, token: int, outcome: Outcome, reason: str) -> None:
     """The rollout is over: nothing is watched any more, nothing is asked of it, and the report is written."""
     workspace = Workspace.open(rollout_id, token)
-    if workspace.rollout.active:
-        workspace.ledger.disarm_guard(rollout_id, token, now=utc_now())
-        for open_wait in (one for one in workspace.ledger.waits(rollout_id) if one.is_open):
-            workspace.ledger.close_wait(open_wait.id, f"ended: {outcome}", now=utc_now(), token=token)
-        settle(workspace, f"ended: {outcome}")
-        row = workspace.rollout
-        workspace.ledger.set_position(
+    row, ledger = workspace.rollout, workspace.ledger
+    if row.active:
+        ledger.set_position(
             rollout_id, token, phase=row.phase, weight_percent=row.weight_percent, status_text=reason, now=utc_now()
         )
-        workspace.ledger.set_state(rollout_id, token, state="ended", outcome=outcome.value, now=utc_now())
+        # From here on it is over; killed after this, nothing goes on, and nothing below matters.
+        ledger.set_state(rollout_id, token, state="ended", outcome=outcome.value, now=utc_now())
+        for open_wait in (one for one in ledger.waits(rollout_id) if one.is_open):
+            ledger.close_wait(open_wait.id, f"ended: {outcome}", now=utc_now(), token=token)
+        settle(workspace, f"ended: {outcome}")
     show_markdown(artifact_key(rollout_id, "report"), report_markdown(Workspace.open(rollout_id, token)), "what happened")
+
+
+def await_end(rollout_id: str) -> Rollout:
+    """The rollout once it has ended, holds or is stuck; as it stands after `AWAIT_END_S` at the latest."""
+    ledger, deadline = open_ledger(), time.monotonic() + AWAIT_END_S
+    while (row := ledger.get(rollout_id)).active and row.state != "stuck" and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return row
 
 
 def take_answers(rollout_id: str) -> str:

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from chrysalis.clock import utc_now
-from chrysalis.errors import NotAllowed, SettingsError
+from chrysalis.errors import NotAllowed, SettingsError, TargetUnavailable
 from chrysalis.plan.steps import SetWeight
 from tasks.lifecycle import take_over
 from tasks.rolling_back import ask
 from tasks.safety import make_safe
+from tasks.step import Waiting
 from tasks.workspace import Workspace, require_known
 
 
@@ -37,10 +38,15 @@ def run(rollout_id: str, name: str, by: str) -> Iterator[str]:
             yield f"{step.title}: " + ", ".join(f"{router} {weight} %" for router, weight in after.items())
             continue
         outcome = KINDS[step.kind].task.fn(rollout_id, step.id, workspace.token, step.title)
+        if isinstance(outcome, Waiting):
+            workspace.ledger.close_wait(outcome.wait_id, "given up", now=utc_now(), by=by)
+            raise TargetUnavailable(
+                f"operation {name}: {step.title}: {outcome.reason}; run it again when the target answers"
+            )
         workspace.ledger.record_action(
             rollout_id, None, actor=by, action=f"operation {name}", before=None, after=step.id, cause=by, now=utc_now()
         )
-        yield f"{step.title}: {getattr(outcome, 'summary', None) or getattr(outcome, 'reason', '')}"
+        yield f"{step.title}: {outcome.summary}"
 
 
 def _go_back(workspace: Workspace, rollback: str, name: str, by: str) -> str:

@@ -4,6 +4,7 @@ Every call is bounded in time: the watch must go on protecting while the API is 
 """
 
 import os
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +20,8 @@ from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError
 
 TIMEOUT_S = 5.0
+BUSY_PAUSES_S = (0.1, 0.3, 1.0)
+"""Pauses between tries while the server says that its database is busy, as SQLite is now and then."""
 ENDED = frozenset({"CRASHED", "FAILED", "CANCELLED", "COMPLETED"})
 COMING_UP = {"PENDING": timedelta(seconds=60), "RUNNING": timedelta(seconds=20)}
 """How long a process may take from being started to running, and from there to its first sign of life in the ledger."""
@@ -114,10 +117,16 @@ _REQUIRED = object()
 
 def _call(method: str, path: str, body: dict[str, Any] | None = None, *, absent: Any = _REQUIRED) -> Any:
     url = api_url()
-    try:
-        answer = httpx.request(method, url + path, json=body, timeout=TIMEOUT_S)
-    except httpx.HTTPError as error:
-        raise PrefectUnavailable(f"Prefect at {url} does not answer: {error}; is `prefect server start` running?") from error
+    for pause_s in (*BUSY_PAUSES_S, None):
+        try:
+            answer = httpx.request(method, url + path, json=body, timeout=TIMEOUT_S)
+        except httpx.HTTPError as error:
+            raise PrefectUnavailable(
+                f"Prefect at {url} does not answer: {error}; is `prefect server start` running?"
+            ) from error
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or pause_s is None:
+            break
+        time.sleep(pause_s)
     if answer.status_code == httpx.codes.NOT_FOUND:
         if absent is not _REQUIRED:
             return absent

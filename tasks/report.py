@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from chrysalis.ledger import Wait
 from chrysalis.plan import Plan, timeline
 from chrysalis.plan.steps import Gate, SetWeight, Verify
 from gates.units import format_duration
+from tasks import approve
 from tasks.workspace import Workspace
 
 
@@ -58,6 +60,11 @@ def report(workspace: Workspace) -> dict[str, Any]:
         "started_at": row.started_at.isoformat(),
         "ended_at": row.ended_at.isoformat() if row.ended_at else None,
         "phases": phases,
+        "waits": [_waits_for(workspace, one) for one in ledger.waits(row.id) if one.is_open],
+        "asked": [
+            {"kind": one.kind, "by": one.by, "reason": one.reason, "at": one.created_at.isoformat()}
+            for one in ledger.open_requests(row.id)
+        ],
         "way_back": [
             {"id": entry.step_id, "event": entry.event, "at": entry.at.isoformat(), "said": _said(entry.detail)}
             for entry in journal
@@ -89,8 +96,33 @@ def report(workspace: Workspace) -> dict[str, Any]:
     }
 
 
+def _waits_for(workspace: Workspace, wait: Wait) -> dict[str, Any]:
+    """One open wait: for what, since when, how far; of a sign-off also who is missing and who may sign."""
+    told: dict[str, Any] = {
+        "step": wait.step_id,
+        "kind": wait.kind,
+        "reason": str(wait.detail.get("reason") or wait.detail.get("said") or ""),
+        "since": wait.opened_at.isoformat(),
+        "needed_s": wait.needed_s,
+        "watched_s": wait.watched_s,
+    }
+    if wait.kind == "sign_off":
+        planned, spec = approve.pending(workspace, wait.step_id)
+        tally = approve.count(workspace, planned, spec)
+        told |= {"missing": list(tally.missing), "may_sign": approve.may_sign(workspace.plan, spec.rule)}
+    return told
+
+
 def _said(detail: Any) -> str:
     return str(detail.get("summary") or detail.get("reason") or detail.get("does") or "")
+
+
+def _wait_line(wait: dict[str, Any]) -> str:
+    if wait["kind"] == "sign_off":
+        return f"{wait['reason']}; who may: {', '.join(wait['may_sign'])}; `chrysalis approve`"
+    if wait["kind"] == "soak" and wait["needed_s"]:
+        return f"{wait['step']}, watched {format_duration(round(wait['watched_s']))} of {format_duration(wait['needed_s'])}"
+    return f"{wait['step']}: {wait['reason'] or wait['kind']}"
 
 
 def report_markdown(workspace: Workspace) -> str:
@@ -103,6 +135,8 @@ def report_markdown(workspace: Workspace) -> str:
         "",
         f"Started by {told['started_by']} at {told['started_at']}.",
     ]
+    lines += [f"Waits: {_wait_line(one)}." for one in told["waits"]]
+    lines += [f"Asked: {one['kind']} by {one['by']}: {one['reason']}." for one in told["asked"]]
     for phase in told["phases"]:
         weights = " → ".join(f"{weight} %" for weight in phase["weights"]) or "no weight"
         lines += ["", f"## {phase['name']}: {weights}, {format_duration(phase['seconds'])}", ""]

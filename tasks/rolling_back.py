@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, LedgerError, LedgerUnavailable, NotAllowed, StaleToken, StepFailed, TargetError
+from chrysalis.ledger import Ledger
 from chrysalis.plan import PlannedStep, Rollback
 from chrysalis.plan.steps import SetWeight, SignOff
 from gates.progress import ROLLBACK_STEP, undo_order
@@ -34,9 +35,13 @@ PAGE_EVERY_TRIES = 3
 
 def plan_rollback(workspace: Workspace) -> Rollback:
     """The plan's rollback for the phase the rollout is in."""
+    return workspace.plan.rollbacks.get(rollback_name(workspace), Rollback())
+
+
+def rollback_name(workspace: Workspace) -> str:
+    """Which of the plan's rollbacks takes back the phase the rollout is in."""
     phase = workspace.rollout.phase
-    name = workspace.plan.phase(phase).rollback if phase in workspace.plan.phase_names else "full"
-    return workspace.plan.rollbacks.get(name, Rollback())
+    return workspace.plan.phase(phase).rollback if phase in workspace.plan.phase_names else "full"
 
 
 @task(name="weight", task_run_name="weight to {percent} %", persist_result=False, cache_policy=NO_CACHE)
@@ -65,6 +70,13 @@ def to_undo(rollout_id: str, token: int) -> tuple[str, ...]:
     workspace = Workspace.open(rollout_id, token)
     order = undo_order(stops(workspace.plan), entries(workspace.ledger, rollout_id))
     return tuple(step_id for step_id in order if has_undo(workspace, step_id) and not _done(workspace, f"undo.{step_id}"))
+
+
+def to_run(rollout_id: str, token: int) -> tuple[PlannedStep, ...]:
+    """The rollback's own steps in order, with those that are done left out."""
+    workspace = Workspace.open(rollout_id, token)
+    steps = workspace.plan.rollback_steps(rollback_name(workspace))
+    return tuple(step for step in steps if not _done(workspace, step.id))
 
 
 def has_undo(workspace: Workspace, step_id: str) -> bool:
@@ -103,6 +115,9 @@ def verify_rollback(rollout_id: str, token: int) -> str:
         return "verified before"
     rollback = plan_rollback(workspace)
     _begin(workspace, VERIFY_STEP, {})
+    if workspace.rollout.dry_run:
+        _end(workspace, VERIFY_STEP, "done", {"summary": "dry run: nothing was changed"})
+        return "dry run"
     weights = {name: router.read().canary_percent for name, router in workspace.routers().items()}
     wrong = {name: percent for name, percent in weights.items() if percent > rollback.weight}
     if wrong:
@@ -133,10 +148,10 @@ def begin_rollback(rollout_id: str, token: int, reason: str, by: str) -> None:
 
 
 def end_rollback(rollout_id: str, token: int, outcome: str, reason: str) -> None:
-    """Journal that the way back is done, settle what was asked, and tell people."""
+    """Journal that the way back is done, and tell people. What was asked stays open until the rollout has ended: killed
+    in between, it is asked again, and never goes on upwards."""
     workspace = Workspace.open(rollout_id, token)
     _end(workspace, ROLLBACK_STEP, "done", {"summary": reason})
-    settle(workspace, outcome)
     tell(
         workspace,
         "page",
@@ -188,6 +203,8 @@ def take_part_back(rollout_id: str, token: int, percent: int, reason: str, by: s
     after = make_safe(workspace, percent, actor=by, cause=reason)
     undone = _beyond(workspace, percent)
     for step_id in undone:
+        for open_wait in (one for one in workspace.ledger.waits(rollout_id) if one.step_id == step_id and one.is_open):
+            workspace.ledger.close_wait(open_wait.id, "undone", now=utc_now(), token=token)
         _begin(workspace, step_id, {"reason": reason})
         _end(workspace, step_id, "undone", {"reason": reason})
     workspace.ledger.set_position(
@@ -199,14 +216,9 @@ def take_part_back(rollout_id: str, token: int, percent: int, reason: str, by: s
         now=utc_now(),
     )
     _end(workspace, PARTIAL_STEP, "done", {"summary": f"weight {percent} %, read back", "undone": undone})
-    settle(workspace, f"weight {percent} %")
-    workspace.ledger.request(
-        rollout_id,
-        "pause",
-        by=by,
-        reason=f"taken back to {percent} %: {reason}; `chrysalis resume {rollout_id}` goes on",
-        now=utc_now(),
-    )
+    # First what holds it, then what has been done: killed in between, it goes down again, never up.
+    ask(rollout_id, "pause", by=by, reason=f"taken back to {percent} %: {reason}; `chrysalis resume {rollout_id}` goes on")
+    settle(workspace, f"weight {percent} %", down_to=percent)
     tell(workspace, "page", f"taken back to {percent} %", reason)
     return f"weight {percent} %, read back"
 
@@ -227,7 +239,17 @@ def ask(rollout_id: str, kind: str, *, by: str, reason: str, to_percent: int | N
     if not rollout.active:
         raise LedgerError(f"{rollout_id} ended {rollout.outcome}; there is nothing to {kind.replace('_', ' ')}")
     arguments = {} if to_percent is None else {"to_percent": to_percent}
+    if rollout.state == "stuck" and kind in ("roll_back", "abort"):
+        _try_again(ledger, rollout_id, by, reason)
     ledger.request(rollout_id, kind, by=by, reason=reason, arguments=arguments, now=utc_now())
+
+
+def _try_again(ledger: Ledger, rollout_id: str, by: str, reason: str) -> None:
+    """Begin a way back anew that could not be finished; what of it is done stays done."""
+    token = ledger.take_token(rollout_id, by, now=utc_now())
+    detail = {"reason": reason, "by": by}
+    ledger.begin_step(rollout_id, token, step_id=ROLLBACK_STEP, kind="rollback", detail=detail, now=utc_now())
+    ledger.set_state(rollout_id, token, state="rolling_back", now=utc_now())
 
 
 def resume(workspace: Workspace, by: str) -> str:
@@ -244,9 +266,12 @@ def resume(workspace: Workspace, by: str) -> str:
     return f"goes on; {len(paused)} pause(s) settled"
 
 
-def settle(workspace: Workspace, outcome: str) -> None:
-    """What was asked has been done."""
+def settle(workspace: Workspace, outcome: str, *, down_to: int | None = None) -> None:
+    """What was asked has been done: all of it, or with `down_to` only the ways back that stop at that weight or above."""
     for request in workspace.ledger.open_requests(workspace.rollout.id):
+        stops_at = int(request.arguments.get("to_percent") or 0)
+        if down_to is not None and (request.kind != "roll_back" or stops_at < down_to):
+            continue
         workspace.ledger.settle_request(request.id, outcome, now=utc_now())
 
 

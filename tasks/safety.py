@@ -14,20 +14,21 @@ from tasks.workspace import Workspace
 def make_safe(workspace: Workspace, percent: int, *, actor: str, cause: Any) -> dict[str, int]:
     """Take every router that carries more than `percent` down to it, read back. Returns the weight of each router after.
 
-    Never raises a weight. Raises TargetError when a router could not be taken down; the others were still done.
+    Never raises a weight; in a dry run changes none. Raises TargetError when a router could not be taken down; the others
+    were still done.
     """
     after: dict[str, int] = {}
     troubles: list[str] = []
     for name, router in workspace.routers().items():
         try:
             before = router.read().canary_percent
-            if before > percent:
+            if before > percent and not workspace.rollout.dry_run:
                 router.write(percent, workspace.stamp(f"safe.{name}"))
-            after[name] = min(before, percent)
+            after[name] = before if workspace.rollout.dry_run else min(before, percent)
         except TargetError as error:
             troubles.append(f"{name}: {error}")
             continue
-        if before > percent:
+        if before > after[name]:
             workspace.ledger.record_action(
                 workspace.rollout.id,
                 None,

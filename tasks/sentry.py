@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, LedgerUnavailable, StaleToken
 from chrysalis.ledger import Guarded, Lease, Ledger, Request, Rollout, Tick, Wait
+from gates.response import Firing
 from tasks.judging import Judgement, armed, asked_for, blindness, judge_triggers
 from tasks.lifecycle import LEASE_S
 from tasks.notify import tell
@@ -23,8 +24,8 @@ from tasks.prefect_api import Nudge, RunCancelled
 from tasks.responses import respond
 from tasks.rolling_back import ask
 from tasks.step import log
-from tasks.waits import Glance, conditions_of, counted_s, settle
-from tasks.workspace import Measured, Workspace
+from tasks.waits import Glance, counted_s, settle
+from tasks.workspace import Workspace
 
 MOST_TICKS = 10
 """A gap of more ticks than this was not watched, however short the tick."""
@@ -53,7 +54,6 @@ class Look:
     guarded: Guarded
     workspace: Workspace
     judgement: Judgement
-    measured: Measured
     blind: str
     """Why it could not be watched; empty when it was."""
 
@@ -118,8 +118,7 @@ class Sentry:
         try:
             workspace = Workspace.open(row.id, row.token)
             triggers = armed(workspace, guarded)
-            waited_for = [one for wait in guarded.waits for one in conditions_of(workspace.plan, wait)]
-            measured = workspace.observe([*asked_for(triggers), *waited_for], now)
+            measured = workspace.observe(asked_for(triggers), now)
             mine = [request for request in asked if request.rollout_id == row.id]
             judgement = judge_triggers(
                 triggers,
@@ -134,17 +133,20 @@ class Sentry:
                 self._respond(workspace, judgement, [request for request in mine if request.kind == "set_off"])
             blind = blindness(triggers, measured)
             self._note_blindness(workspace, blind, now)
-            return Look(guarded, workspace, judgement, measured, blind)
+            return Look(guarded, workspace, judgement, blind)
         except LedgerUnavailable:
             raise
         except ChrysalisError as error:
             log().error("%s could not be looked at: %s", row.id, error)
-            return None
+        except Exception:
+            # A fault of ours in one rollout must not blind the watch for all the others.
+            log().exception("%s could not be looked at", row.id)
+        return None
 
     def _respond(self, workspace: Workspace, judgement: Judgement, set_off: list[Request]) -> None:
         for firing in judgement.due:
             try:
-                respond(workspace, firing, judgement.findings[firing.trigger].reason)
+                respond(workspace, firing, _why(firing, judgement, set_off))
             except LedgerUnavailable:
                 raise
             except ChrysalisError as error:
@@ -173,7 +175,7 @@ class Sentry:
         ticks: list[Tick] = []
         for look in looks:
             for wait in look.guarded.waits:
-                glance = Glance(look.workspace, wait, look.measured, look.blind, now)
+                glance = Glance(look.workspace, wait, look.blind, now)
                 tick = settle(self.ledger, glance, counted_s(wait, self._last_tick, now, self._most_gap_s))
                 if tick is not None:
                     ticks.append(tick)
@@ -223,3 +225,11 @@ class Sentry:
             ask(rollout_id, "pause", by="watch", reason=f"{error}; `chrysalis resume {rollout_id}` goes on")
         except ChrysalisError as error:
             log().warning("%s could not be woken, tried again: %s", rollout_id, error)
+
+
+def _why(firing: Firing, judgement: Judgement, set_off: list[Request]) -> str:
+    """What was found, or who set a manual trigger off and why."""
+    by_hand = [request for request in set_off if request.arguments.get("trigger") == firing.trigger]
+    if by_hand:
+        return f"set off by {by_hand[0].by}: {by_hand[0].reason}"
+    return judgement.findings[firing.trigger].reason

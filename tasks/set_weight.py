@@ -45,7 +45,7 @@ def record_weight(workspace: Workspace, phase: str, percent: int, status: str) -
 
 
 def watch_missing(workspace: Workspace) -> str | None:
-    """Why no weight may go up now: the watch has not been seen lately. None when it is alive."""
+    """Why no weight may go up now: the watch was not seen lately, or cannot see this rollout. None when it watches."""
     beat = workspace.ledger.last_beat(WATCH_NAME)
     limit_s = max(ALIVE_WITHIN_AT_LEAST_S, ALIVE_WITHIN_TICKS * workspace.settings.watch_interval_s)
     if beat is None:
@@ -54,6 +54,8 @@ def watch_missing(workspace: Workspace) -> str | None:
     if age > timedelta(seconds=limit_s):
         seen = f"the watch was last seen {age.total_seconds():.0f} s ago > at most {limit_s:.0f} s"
         return f"{seen}; no weight goes up without it"
+    if workspace.rollout.id in beat.detail.get("blind", ()):
+        return "the watch cannot see: a source of its triggers does not answer; no weight goes up unwatched"
     return None
 
 

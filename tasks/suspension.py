@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import dataclass
+from uuid import UUID
 
 from prefect.client.orchestration import get_client
 
@@ -34,8 +35,14 @@ def next_suspension(rollout_id: str) -> Suspension | None:
     return None
 
 
+def tags_of(rollout: Rollout) -> list[str]:
+    """What a rollout's runs are found by in the UI, the most telling first: it shows few before it folds the rest."""
+    return [f"service:{rollout.service}", f"plan:{rollout.plan_name}", f"version:{rollout.version}", rollout.id]
+
+
 def tag_run(flow_run_id: str, rollout: Rollout) -> None:
-    """Tag the run with its service, plan and rollout, so that it is found in the UI; a failure changes nothing."""
-    tags = [f"service:{rollout.service}", f"plan:{rollout.plan_name}", f"version:{rollout.version}", rollout.id]
+    """Add the rollout's tags to those that the run has from its deployment; a failure changes nothing."""
     with contextlib.suppress(Exception), get_client(sync_client=True) as client:
-        client.update_flow_run(flow_run_id, tags=tags)  # type: ignore[arg-type]
+        run_id = UUID(flow_run_id)
+        kept = sorted(client.read_flow_run(run_id).tags)
+        client.update_flow_run(run_id, tags=list(dict.fromkeys([*tags_of(rollout), *kept])))

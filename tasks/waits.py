@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from chrysalis.ledger import Ledger, Tick, Wait
-from chrysalis.plan import Plan, PlannedStep
+from chrysalis.plan import PlannedStep
 from chrysalis.plan.steps import Gate, SignOff, Soak
 from gates.combine import judge_one
 from gates.condition import Condition
 from gates.units import format_duration
 from gates.verdict import Finding, Verdict, worst
 from tasks.notify import tell
-from tasks.workspace import Measured, Workspace
+from tasks.workspace import Workspace
 
 
 def counted_s(wait: Wait, last_tick: datetime | None, now: datetime, most_s: float) -> float:
@@ -27,27 +27,12 @@ def counted_s(wait: Wait, last_tick: datetime | None, now: datetime, most_s: flo
     return min(max(0.0, (now - since).total_seconds()), most_s)
 
 
-def conditions_of(plan: Plan, wait: Wait) -> tuple[Condition, ...]:
-    """What has to be measured while the rollout waits."""
-    if wait.kind not in ("gate", "soak"):
-        return ()
-    spec = plan.step(wait.step_id).spec
-    match spec:
-        case Gate():
-            return spec.conditions
-        case Soak():
-            return spec.checkpoint
-        case _:
-            return ()
-
-
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """One wait at one tick: what it belongs to and what was measured."""
+    """One wait at one tick, and what it belongs to. Measured only when something is due: the triggers come first."""
 
     workspace: Workspace
     wait: Wait
-    measured: Measured
     blind: str
     now: datetime
 
@@ -140,6 +125,7 @@ def _late(glance: Glance, said: str) -> None:
 
 
 def judged(glance: Glance, conditions: Sequence[Condition]) -> list[Finding]:
-    """A finding per condition, on what this tick measured."""
+    """A finding per condition, measured at this tick."""
+    measured = glance.workspace.observe(conditions, glance.now)
     now_s = glance.workspace.clock.to_plan(glance.now.timestamp())
-    return [judge_one(condition, glance.measured.of(condition), now_s) for condition in conditions]
+    return [judge_one(condition, measured.of(condition), now_s) for condition in conditions]

@@ -5,7 +5,7 @@ Three readings, each only when the one before found nothing: YAML, the model's t
 
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,14 +13,11 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from chrysalis.errors import PlanError
+from chrysalis.plan.document import MOST_CHARACTERS, Location, place_of, plain, read_document, shown
 from chrysalis.plan.model import Plan
-from chrysalis.plan.problems import Location, problems_in
-
-MOST_CHARACTERS = 1_000_000
+from chrysalis.plan.problems import problems_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +44,21 @@ class LoadedPlan:
     sha256: str
 
 
+def read_text(path: Path) -> str:
+    """The text of a file that may be a plan. Raises PlanError; never reads more than a plan can have."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(MOST_CHARACTERS + 1)
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{path}:1:1: cannot be read as a plan: not UTF-8 text; give the path of a YAML file") from error
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise PlanError(f"{path}:1:1: cannot be read as a plan: {reason}; give the path of a YAML file") from error
+
+
 def load_plan(path: Path) -> LoadedPlan:
     """Read and check a file. Raises PlanError with all problems, a line each."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise PlanError(f"{path}: cannot be read as a plan: {reason}; give the path of a YAML file") from error
-    return parse_plan(text, str(path))
+    return parse_plan(read_text(path), str(path))
 
 
 def parse_plan(text: str, file: str) -> LoadedPlan:
@@ -67,95 +71,73 @@ def parse_plan(text: str, file: str) -> LoadedPlan:
 
 def check_plan(text: str, file: str) -> Plan | list[Problem]:
     """The plan, or the problems that keep it from being one."""
-    if len(text) > MOST_CHARACTERS:
-        return [Problem(file, 1, 1, "", f"{len(text)} characters > at most {MOST_CHARACTERS}; this is not a plan")]
+    document = read_document(text)
+    if isinstance(document, list):
+        return [Problem(file, one.place.line, one.place.column, one.place.path, one.message) for one in document]
     try:
-        document = YAML(typ="rt").load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        said = " ".join(str(part) for part in (error.context, error.problem) if part)
-        return [Problem(file, line, column, "", f"not YAML: {said.splitlines()[0]}")]
-    except (YAMLError, ValueError, RecursionError) as error:
-        return [Problem(file, 1, 1, "", f"not YAML: {str(error).splitlines()[0] if str(error) else type(error).__name__}")]
-    if not isinstance(document, Mapping):
-        return [
-            Problem(file, 1, 1, "", f"found {_shown(document)}, expected a mapping with chrysalis, name, service, phases")
-        ]
-    try:
-        plan = Plan.model_validate(document)
+        plan = Plan.model_validate(plain(document))
     except ValidationError as error:
-        return _sorted(_problem(file, document, details) for details in error.errors(include_url=False))
-    return (
-        _sorted(
-            Problem(file, *_position(document, location), _path(location), message)
-            for location, message in problems_in(plan)
-        )
-        or plan
-    )
+        return _placed(file, document, _told(error.errors(include_url=False)))
+    return _placed(file, document, problems_in(plan)) or plan
 
 
-def _sorted(problems: Any) -> list[Problem]:
-    return sorted(set(problems), key=lambda problem: (problem.line, problem.column, problem.message))
+def _placed(file: str, document: Any, found: Iterable[tuple[Location, str]]) -> list[Problem]:
+    """In the order of the document. What is shared through an alias is told once, where it is written."""
+    problems: dict[tuple[object, ...], Problem] = {}
+    for location, message in found:
+        place = place_of(document, location)
+        key = (place.line, place.column, message, "" if place.exact else place.path)
+        problems.setdefault(key, Problem(file, place.line, place.column, place.path, message))
+    return sorted(problems.values(), key=lambda problem: (problem.line, problem.column, problem.message))
 
 
-def _problem(file: str, document: Any, details: ErrorDetails) -> Problem:
-    location = tuple(part for part in details["loc"] if part != "[key]")
-    kind, found = details["type"], _shown(details["input"])
-    match kind:
-        case "missing":
-            message = f"{location[-1]!r} is missing; expected here beside {_listed(_fields_at(location[:-1]))}"
-            location = location[:-1]
-        case "extra_forbidden":
-            fields = _fields_at(location[:-1])
-            near = difflib.get_close_matches(str(location[-1]), fields, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"expected one of {_listed(fields)}"
-            message = f"unknown field {location[-1]!r}; {hint}"
-        case _:
-            message = f"found {found}, expected: {_expected(details)}"
-    return Problem(file, *_position(document, location), _path(location), message)
+def _told(errors: Iterable[ErrorDetails]) -> list[tuple[Location, str]]:
+    """Each error in words; the types that one value may be of are one error, though pydantic tries each by itself."""
+    expected: dict[tuple[Location, str], list[str]] = {}
+    told: list[tuple[Location, str]] = []
+    for details in errors:
+        location = tuple(part for part in details["loc"] if part != "[key]")
+        match details["type"]:
+            case "missing":
+                beside = _listed([name for name in _fields_at(location[:-1]) if name != location[-1]])
+                told.append((location[:-1], f"{location[-1]!r} is missing; expected here beside {beside}"))
+            case "extra_forbidden":
+                told.append((location, f"unknown field {location[-1]!r}; {_hint(str(location[-1]), location)}"))
+            case "too_short" if details["ctx"]["actual_length"] != len(details["input"]):
+                continue  # It counts only the good ones; the bad ones are told by themselves.
+            case _:
+                while location and isinstance(location[-1], str) and _is_type(location[-1]):
+                    location = location[:-1]
+                expected.setdefault((location, shown(details["input"])), []).append(_expected(details))
+    told += [
+        (location, f"found {found}, expected: {' or '.join(dict.fromkeys(all_))}")
+        for (location, found), all_ in expected.items()
+    ]
+    return told
+
+
+def _is_type(part: str) -> bool:
+    return part in ("str", "int", "float", "bool") or "[" in part
 
 
 def _expected(details: ErrorDetails) -> str:
     said = details["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    kinds = said.partition("the kinds are ")[2].split(", ")
+    written = details["input"]
+    if details["type"] == "unknown_kind" and (isinstance(written, str) or (isinstance(written, dict) and len(written) == 1)):
+        near = difflib.get_close_matches(written if isinstance(written, str) else str(next(iter(written))), kinds, n=1)
+        said += f"; did you mean {near[0]!r}?" if near else ""
     return said[:1].lower() + said[1:]
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"a mapping of {_listed([str(key) for key in value])}" if value else "an empty mapping"
-    if isinstance(value, list | tuple):
-        return f"a list of {len(value)}"
-    if value is None:
-        return "nothing"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _hint(name: str, location: Location) -> str:
+    fields = _fields_at(location[:-1])
+    near = difflib.get_close_matches(name, fields, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"expected one of {_listed(fields)}"
 
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) if names else "nothing"
-
-
-def _path(location: Location) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
-
-
-def _position(document: Any, location: Location) -> tuple[int, int]:
-    """Line and column of the deepest part of the location that the document has."""
-    node, line, column = document, 1, 1
-    for part in location:
-        try:
-            if isinstance(node, Mapping):
-                line, column = (number + 1 for number in node.lc.key(part))  # type: ignore[attr-defined]
-            else:
-                line, column = (number + 1 for number in node.lc.item(part))
-            node = node[part]
-        except (AttributeError, KeyError, IndexError, TypeError):
-            break
-    return line, column
 
 
 @cache
@@ -187,4 +169,5 @@ def _below(nodes: list[dict[str, Any]], part: int | str) -> list[dict[str, Any]]
     if isinstance(part, int):
         return [node["items"] for node in nodes if isinstance(node.get("items"), dict)]
     named = [node["properties"][part] for node in nodes if part in node.get("properties", {})]
-    return named or [node["additionalProperties"] for node in nodes if isinstance(node.get("additionalProperties"), dict)]
+    free = [node["additionalProperties"] for node in nodes if isinstance(node.get("additionalProperties"), dict)]
+    return named or free + [below for node in nodes for below in node.get("patternProperties", {}).values()]

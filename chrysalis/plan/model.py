@@ -27,7 +27,7 @@ from chrysalis.plan.parts import (
     Target,
     Window,
 )
-from chrysalis.plan.steps import KIND_OF, RUNNABLE, Activate, AnyStep, Ramp, SetWeight, Soak, Step, Waves
+from chrysalis.plan.steps import KIND_OF, RUNNABLE, Activate, AnyStep, Ramp, SetFlag, SetWeight, Soak, Step, Waves
 from gates.condition import Spec
 from gates.conditions import AnyCondition
 from gates.ladder import Ladder
@@ -148,6 +148,11 @@ class Plan(Spec):
         back = (step for name in self.rollbacks for step in self.rollback_steps(name))
         aside = (step for name in self.operations for step in self.operation_steps(name))
         return (*self.itinerary, *back, *aside)
+
+    def values_of(self, target: str) -> frozenset[str]:
+        """The named values that some step of the plan sets on a target: what its triggers may set or switch off."""
+        flags = (step.spec for step in self.all_steps if isinstance(step.spec, SetFlag))
+        return frozenset(name for spec in flags if spec.target == target for name in spec.values)
 
     def step(self, step_id: str) -> PlannedStep:
         """The step of that id. Raises KeyError."""

@@ -90,6 +90,8 @@ class Layers(Spec):
     layers: tuple[str, ...] = Field(min_length=1)
     instances: tuple[str, ...] = Field(min_length=1)
     optional: tuple[str, ...] = ()
+    regions: dict[str, str] = Field(default_factory=dict, description="where each instance is")
+    topologies: dict[Name, tuple[str, ...]] = Field(default_factory=dict, description="which instances; one is used")
 
 
 class Versions(Spec):
@@ -122,6 +124,11 @@ Target = keyed_union(
     },
 )
 
+ROUTERS = (Envoy, Haproxy, Kubernetes, SqlFlags, Unleash)
+"""Targets that give a share of the users or requests to what is new."""
+SWITCHBOARDS = (HttpApi, Kubernetes, SqlFlags, Unleash)
+"""Targets that have named values."""
+
 
 # ── sources and metrics: what is measured ──────────────────────────────────────────────────────────────────────────
 
@@ -151,6 +158,10 @@ Source = keyed_union(
 )
 
 
+_SIDE_MARKS = ("{side}", "{version}", ":side", ":version")
+"""By any of these a query asks for one side: placeholders, and the bound parameters of SQL."""
+
+
 class Metric(Spec):
     """One measurement. `query` is in the source's language; by side where the sides differ in more than `{side}`.
 
@@ -168,7 +179,7 @@ class Metric(Spec):
     @property
     def sided(self) -> bool:
         """Whether canary and stable are measured apart."""
-        return isinstance(self.query, dict) or "{side}" in self.query or "{version}" in self.query
+        return isinstance(self.query, dict) or any(mark in self.query for mark in _SIDE_MARKS)
 
     @property
     def interval_s(self) -> float:
@@ -270,6 +281,7 @@ class Report(Spec):
     title: str
     audience: tuple[str, ...] = ()
     contents: tuple[str, ...] = Field(min_length=1)
+    refresh: Duration | None = Field(default=None, description="a dashboard: how often it is written anew")
 
 
 class Quota(Spec):

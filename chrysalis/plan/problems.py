@@ -1,201 +1,167 @@
-"""Whether the parts of a plan fit each other: every name that is used is defined, every unit fits, every way back exists."""
+"""Whether the parts of a plan fit each other: every name that is used is defined, every unit fits, every clock can tick.
 
-from collections.abc import Iterable, Iterator, Mapping
+What a step needs is in `problems_steps.py`, whether the rollout as a whole is safe in `problems_safety.py`, whether people
+can sign in `problems_people.py`, and whether times can be kept in `problems_limits.py`. Each finding is
+a location in the document and a message that says what was found and what was expected.
+"""
 
-from chrysalis.plan.model import Phase, Plan
-from chrysalis.plan.steps import (
-    Activate,
-    Checklist,
-    Deactivate,
-    Gate,
-    MakeReport,
-    Migrate,
-    Notify,
-    RecordBaseline,
-    Repeat,
-    SetWeight,
-    SignOff,
-    Soak,
-    Step,
-    Verify,
-    Waves,
+from collections.abc import Iterator
+
+from chrysalis.plan.document import Location
+from chrysalis.plan.finding import (
+    Found,
+    condition_problems,
+    cron_problem,
+    each_known,
+    metric_facts,
+    placed_triggers,
+    unknown,
 )
-from gates.condition import Condition, MetricFacts
-
-Location = tuple[int | str, ...]
-Found = tuple[Location, str]
+from chrysalis.plan.model import Plan
+from chrysalis.plan.parts import ROUTERS, SWITCHBOARDS
+from chrysalis.plan.problems_limits import limit_problems
+from chrysalis.plan.problems_people import people_problems
+from chrysalis.plan.problems_safety import safety_problems
+from chrysalis.plan.problems_steps import step_problems
+from gates.ladder import Ladder
+from gates.response import ReduceWeight, SetValue, StepDown, SwitchOff, Throttle
+from gates.trigger import Trigger
 
 
 def problems_in(plan: Plan) -> list[Found]:
     """Everything that does not fit, with the place in the document."""
     return [
-        *_sources(plan),
+        *_measurements(plan),
+        *_messages(plan),
         *_triggers(plan),
-        *_phases(plan),
-        *_owned_steps(plan),
-        *_people(plan),
-        *_schedules(plan),
-        *_order(plan),
+        *_clocks(plan),
+        *step_problems(plan),
+        *safety_problems(plan),
+        *people_problems(plan),
+        *limit_problems(plan),
     ]
 
 
-def _unknown(noun: str, name: str, known: Iterable[str]) -> str:
-    return f"found {name!r}, expected a defined {noun}: {', '.join(sorted(known)) or 'none is defined'}"
-
-
-def metric_facts(plan: Plan) -> Mapping[str, MetricFacts]:
-    """What conditions have to fit."""
-    return {
-        name: MetricFacts(metric.unit, metric.interval_s, metric.sided, metric.direction)
-        for name, metric in plan.metrics.items()
-    }
-
-
-def _sources(plan: Plan) -> Iterator[Found]:
+def _measurements(plan: Plan) -> Iterator[Found]:
     for name, metric in plan.metrics.items():
         if metric.source not in plan.sources:
-            yield ("metrics", name, "source"), _unknown("source", metric.source, plan.sources)
+            yield ("metrics", name, "source"), unknown("source", metric.source, plan.sources)
+        if metric.interval_s <= 0:
+            yield ("metrics", name, "interval"), "found 0s, expected the spacing of the samples, above 0s"
+        if isinstance(metric.query, dict) and not metric.query:
+            yield ("metrics", name, "query"), "found no query, expected one for canary, stable or all"
+        if metric.rate_window_s <= 0:
+            yield ("metrics", name, "rate_over"), "found 0s, expected the window that fills {window}, above 0s"
+    for name, ladder in plan.ladders.items():
+        yield from _ladder(plan, ("ladders", name), ladder)
+    yield from _quotas(plan)
+
+
+def _ladder(plan: Plan, at: Location, ladder: Ladder) -> Iterator[Found]:
+    sets_values = any(rung.values for rung in ladder.rungs)
+    if (ladder.target or sets_values) and ladder.target not in plan.targets:
+        yield (*at, "target"), unknown("target", ladder.target, plan.targets)
+    elif sets_values and not isinstance(plan.targets[ladder.target], SWITCHBOARDS):
+        yield (*at, "target"), _no_values(plan, ladder.target)
+    for index, rung in enumerate(ladder.rungs):
+        for field, crossing in (("enter", rung.enter), ("recover", rung.recover)):
+            if crossing is not None:
+                yield from condition_problems(plan, (*at, "rungs", index, field, "when"), crossing.when)
+
+
+def _quotas(plan: Plan) -> Iterator[Found]:
     for name, quota in plan.quotas.items():
-        if quota.metric not in plan.metrics:
-            yield ("quotas", name, "metric"), _unknown("metric", quota.metric, plan.metrics)
+        at: Location = ("quotas", name)
+        metric = plan.metrics.get(quota.metric)
+        if metric is None:
+            yield (*at, "metric"), unknown("metric", quota.metric, plan.metrics)
+            continue
+        try:
+            quota.limit.to(metric.unit)
+        except ValueError as error:
+            yield (*at, "limit"), f"{quota.metric}: {error}"
+        if quota.warn > quota.stop:
+            yield (*at, "warn"), f"found warn at {quota.warn} % after stop at {quota.stop} %, expected the warning first"
+
+
+def _messages(plan: Plan) -> Iterator[Found]:
     for severity, channels in plan.notifications.routes.items():
-        for index, channel in enumerate(channels):
-            if channel not in plan.channels:
-                yield ("notifications", "routes", severity, index), _unknown("channel", channel, plan.channels)
-
-
-def _condition(plan: Plan, at: Location, condition: Condition) -> Iterator[Found]:
-    for message in condition.problems(metric_facts(plan)):
-        yield at, message
+        yield from each_known(("notifications", "routes", severity), "channel", channels, plan.channels)
+    before_s = -1.0
+    for index, step in enumerate(plan.notifications.escalation):
+        at: Location = ("notifications", "escalation", index)
+        yield from each_known((*at, "to"), "channel", step.to, plan.channels)
+        if step.after.total_seconds() <= before_s:
+            yield (*at, "after"), "expected each step of the escalation later than the one before it"
+        before_s = step.after.total_seconds()
+    for name, report in plan.reports.items():
+        yield from each_known(("reports", name, "audience"), "channel", report.audience, plan.channels)
 
 
 def _triggers(plan: Plan) -> Iterator[Found]:
-    owners: list[tuple[Location, Mapping[str, object]]] = [(("triggers",), plan.triggers)]
-    owners += [(("phases", index, "triggers"), phase.triggers) for index, phase in enumerate(plan.phases)]
-    for at, triggers in owners:
-        for name, trigger in triggers.items():
-            for message in trigger.problems(metric_facts(plan)):  # type: ignore[attr-defined]
-                yield (*at, name), message
-    known = {name for phase in plan.phases for name in phase.triggers} | set(plan.triggers)
+    first: dict[str, Location] = {}
+    for at, name, trigger in placed_triggers(plan):
+        if name in first:
+            yield at, f"found trigger {name!r} twice, expected every trigger to have a name of its own in the plan"
+        first.setdefault(name, at)
+        yield from _judged(plan, at, trigger)
+        yield from each_known((*at, "notify"), "channel", trigger.notify, plan.channels)
+        yield from ((at + inner, message) for inner, message in _response(plan, trigger))
     for index, name in enumerate(plan.decision_tree):
-        if name not in known:
-            yield ("decision_tree", index), _unknown("trigger", name, known)
+        if name not in first:
+            yield ("decision_tree", index), unknown("trigger", name, first)
+        if name in plan.decision_tree[:index]:
+            yield ("decision_tree", index), f"found {name!r} twice, expected each trigger once"
     for name, operation in plan.operations.items():
-        if operation.when and operation.when not in known:
-            yield ("operations", name, "when"), _unknown("trigger", operation.when, known)
+        if operation.when and operation.when not in first:
+            yield ("operations", name, "when"), unknown("trigger", operation.when, first)
+        if operation.automatic and not operation.when:
+            yield ("operations", name, "automatic"), "found no `when`, expected the trigger that starts it by itself"
 
 
-def _phases(plan: Plan) -> Iterator[Found]:
-    seen: set[str] = set()
-    for index, phase in enumerate(plan.phases):
-        if phase.name in seen:
-            yield ("phases", index, "name"), f"found {phase.name!r} twice, expected every phase to have a name of its own"
-        seen.add(phase.name)
-        if phase.rollback not in plan.rollbacks:
-            yield ("phases", index, "rollback"), _unknown("rollback", phase.rollback, plan.rollbacks)
-        if phase.skip_when is not None:
-            yield from _condition(plan, ("phases", index, "skip_when"), phase.skip_when)
-        yield from _steps(plan, ("phases", index, "steps"), phase.steps)
+def _judged(plan: Plan, at: Location, trigger: Trigger) -> Iterator[Found]:
+    placed: list[Found] = []
+    if trigger.when is not None:
+        placed += condition_problems(plan, (*at, "when"), trigger.when)
+    if trigger.recover is not None:
+        placed += condition_problems(plan, (*at, "recover", "when"), trigger.recover.when)
+    yield from placed
+    said = {message for _, message in placed}
+    yield from (((*at, "when"), message) for message in trigger.problems(metric_facts(plan)) if message not in said)
 
 
-def _owned_steps(plan: Plan) -> Iterator[Found]:
-    for name, rollback in plan.rollbacks.items():
-        yield from _steps(plan, ("rollbacks", name, "steps"), rollback.steps)
-        for index, condition in enumerate(rollback.verify):
-            yield from _condition(plan, ("rollbacks", name, "verify", index), condition)
-    for name, operation in plan.operations.items():
-        if operation.rollback is not None and operation.rollback not in plan.rollbacks:
-            yield ("operations", name, "rollback"), _unknown("rollback", operation.rollback, plan.rollbacks)
-        yield from _steps(plan, ("operations", name, "steps"), operation.steps)
+def _no_values(plan: Plan, target: str) -> str:
+    return f"found target {target!r}, a {type(plan.targets[target]).__name__}, expected one that has values to set"
 
 
-def _steps(plan: Plan, at: Location, steps: tuple[Step, ...]) -> Iterator[Found]:
-    for index, step in enumerate(steps):
-        yield from _step(plan, (*at, index), step)
-
-
-def _step(plan: Plan, at: Location, step: Step) -> Iterator[Found]:
-    target = getattr(step, "target", None)
-    if target is not None and target not in plan.targets:
-        yield at, _unknown("target", target, plan.targets)
-        return
-    match step:
-        case Gate() | Verify():
-            for position, condition in enumerate(step.conditions):
-                yield from _condition(
-                    plan, (*at, "gate" if isinstance(step, Gate) else "verify", "all", position), condition
-                )
-            if all(condition.mode != "block" for condition in step.conditions):
-                yield at, "no condition counts: all are warn or dry_run; a gate that cannot fail decides nothing"
-        case Soak():
-            for position, condition in enumerate(step.checkpoint):
-                yield from _condition(plan, (*at, "soak", "checkpoint", position), condition)
-        case SignOff() if step.rule not in plan.sign_offs:
-            yield at, _unknown("sign-off rule", step.rule, plan.sign_offs)
-        case Checklist() if step.list not in plan.checklists:
-            yield at, _unknown("checklist", step.list, plan.checklists)
-        case MakeReport() if step.report not in plan.reports:
-            yield at, _unknown("report", step.report, plan.reports)
-        case Repeat() if step.operation not in plan.operations:
-            yield at, _unknown("operation", step.operation, plan.operations)
-        case RecordBaseline():
-            for metric in step.metrics:
-                if metric not in plan.metrics:
-                    yield at, _unknown("metric", metric, plan.metrics)
-        case Notify():
-            for channel in step.channels:
-                if channel not in plan.channels:
-                    yield at, _unknown("channel", channel, plan.channels)
-        case Migrate() if plan.targets[step.target].migrations is None:
-            yield at, f"found target {step.target!r} without migrations, expected its folder of migration files"
-        case Activate() | Deactivate() | Waves():
-            yield from _layers(plan, at, step)
+def _response(plan: Plan, trigger: Trigger) -> Iterator[Found]:
+    respond = trigger.respond
+    at: Location = ("respond", respond.kind)
+    match respond:
+        case ReduceWeight() if not any(isinstance(target, ROUTERS) for target in plan.targets.values()):
+            yield at, "found no target that splits traffic, expected one whose weight can be reduced"
+        case StepDown() if respond.ladder not in plan.ladders:
+            yield (*at, "ladder"), unknown("ladder", respond.ladder, plan.ladders)
+        case StepDown() if respond.to is not None and respond.to not in plan.ladders[respond.ladder].modes:
+            modes = plan.ladders[respond.ladder].modes
+            yield (*at, "to"), unknown(f"mode of ladder {respond.ladder}", respond.to, modes)
+        case Throttle() | SetValue() | SwitchOff() if respond.target not in plan.targets:
+            yield (*at, "target"), unknown("target", respond.target, plan.targets)
+        case Throttle() | SetValue() | SwitchOff() if not isinstance(plan.targets[respond.target], SWITCHBOARDS):
+            yield (*at, "target"), _no_values(plan, respond.target)
+        case SwitchOff() if respond.feature not in plan.values_of(respond.target):
+            known = plan.values_of(respond.target)
+            yield (*at, "feature"), unknown(f"value that the plan sets on {respond.target}", respond.feature, known)
         case _:
             return
 
 
-def _layers(plan: Plan, at: Location, step: Activate | Deactivate | Waves) -> Iterator[Found]:
-    target = plan.targets[step.target]
-    for noun, named, known in (
-        ("layer", step.layers, getattr(target, "layers", ())),
-        ("instance", step.instances, getattr(target, "instances", ())),
-    ):
-        for name in named:
-            if name not in known:
-                yield at, _unknown(f"{noun} of target {step.target!r}", name, known)
-
-
-def _people(plan: Plan) -> Iterator[Found]:
-    held = {role for person in plan.people.values() for role in person.roles}
-    for name, rule in plan.sign_offs.items():
-        for index, role in enumerate(rule.roles):
-            if role not in held:
-                yield ("sign_offs", name, "roles", index), _unknown("role (held by one of people)", role, held)
-
-
-def _schedules(plan: Plan) -> Iterator[Found]:
+def _clocks(plan: Plan) -> Iterator[Found]:
     known = set(plan.operations) | set(plan.reports)
     for name, schedule in plan.schedules.items():
         if schedule.run not in known:
-            yield ("schedules", name, "run"), _unknown("operation or report", schedule.run, known)
-
-
-def _order(plan: Plan) -> Iterator[Found]:
-    """A weight that goes down on the way forward is a mistake; a rollout ends at its highest weight."""
-    highest = 0
-    for index, phase in enumerate(plan.phases):
-        for position, weight in _weights(phase):
-            if weight < highest:
-                yield (
-                    ("phases", index, "steps", position),
-                    f"found weight {weight} % after {highest} %, expected weights to rise on the way forward",
-                )
-            highest = max(highest, weight)
-
-
-def _weights(phase: Phase) -> Iterator[tuple[int, int]]:
-    if phase.environment != "production":
-        return
-    for position, step in enumerate(phase.steps):
-        if isinstance(step, SetWeight):
-            yield position, step.to
+            yield ("schedules", name, "run"), unknown("operation or report", schedule.run, known)
+        if schedule.cron is not None and (wrong := cron_problem(schedule.cron)):
+            yield ("schedules", name, "cron"), wrong
+        if schedule.every is not None and schedule.every.total_seconds() <= 0:
+            yield ("schedules", name, "every"), "found 0s, expected a time above 0s"

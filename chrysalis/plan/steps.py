@@ -9,18 +9,95 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from chrysalis.plan.parts import Percent, Scalar, Severity
-from gates.condition import Spec
+from chrysalis.plan.step_base import Step
+from chrysalis.plan.steps_of_targets import (
+    Activate,
+    BackUp,
+    Deactivate,
+    Deploy,
+    ExportData,
+    ImportData,
+    Operate,
+    Repeat,
+    Restore,
+    Waves,
+)
+from chrysalis.plan.steps_of_tests import Check, LoadTest, SmokeTest
 from gates.conditions import AnyCondition
 from gates.keyed import keyed_union
-from gates.units import Duration, Quantity
+from gates.units import Duration
 
+__all__ = [
+    "KIND_OF",
+    "RUNNABLE",
+    "STEP_KINDS",
+    "Activate",
+    "AnyStep",
+    "BackUp",
+    "Check",
+    "Checklist",
+    "Deactivate",
+    "Deploy",
+    "ExportData",
+    "Gate",
+    "ImportData",
+    "LoadTest",
+    "MakeReport",
+    "Migrate",
+    "Notify",
+    "Operate",
+    "Ramp",
+    "RecordBaseline",
+    "Repeat",
+    "Restore",
+    "RunCommand",
+    "SetFlag",
+    "SetRoute",
+    "SetWeight",
+    "SignOff",
+    "SmokeTest",
+    "Soak",
+    "Step",
+    "TagVersion",
+    "Verify",
+    "Waves",
+]
 
-class Step(Spec):
-    """What every step has. `note` is shown to people; `environment` names where it runs when not in production."""
-
-    name: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_-]*$")
-    note: str = ""
-    environment: str | None = None
+__all__ = [
+    "KIND_OF",
+    "RUNNABLE",
+    "STEP_KINDS",
+    "Activate",
+    "AnyStep",
+    "BackUp",
+    "Check",
+    "Checklist",
+    "Deactivate",
+    "Deploy",
+    "ExportData",
+    "Gate",
+    "ImportData",
+    "LoadTest",
+    "MakeReport",
+    "Migrate",
+    "Notify",
+    "Operate",
+    "Ramp",
+    "RecordBaseline",
+    "Repeat",
+    "Restore",
+    "RunCommand",
+    "SetFlag",
+    "SetRoute",
+    "SetWeight",
+    "SignOff",
+    "SmokeTest",
+    "Soak",
+    "Step",
+    "TagVersion",
+    "Verify",
+    "Waves",
+]
 
 
 class Migrate(Step):
@@ -30,77 +107,11 @@ class Migrate(Step):
     to: int | None = Field(default=None, description="version number; the newest when not given")
 
 
-class BackUp(Step):
-    """Make a backup and prove that it can be read."""
-
-    target: str
-    method: Literal["dump", "base"] = "dump"
-
-
-class Deploy(Step):
-    """Bring a version up beside the one that serves; no traffic yet."""
-
-    target: str
-    version: str = "{version}"
-
-
-class Activate(Step):
-    """Switch layers on, on the named instances; dependencies first."""
-
-    target: str
-    layers: tuple[str, ...] = Field(min_length=1)
-    instances: tuple[str, ...] = Field(min_length=1)
-
-
-class Deactivate(Step):
-    """Switch layers off, dependents first."""
-
-    target: str
-    layers: tuple[str, ...] = Field(min_length=1)
-    instances: tuple[str, ...] = Field(min_length=1)
-
-
 class SetFlag(Step):
     """Change named values of a switchboard: configuration, feature switches, environment."""
 
     target: str
     values: dict[str, Scalar] = Field(min_length=1)
-
-
-class Check(Spec):
-    """One request of a smoke test and what must come back."""
-
-    url: str
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"] = "GET"
-    headers: dict[str, str] = Field(default_factory=dict)
-    body: Any = None
-    status: int = 200
-    expect_headers: dict[str, str] = Field(default_factory=dict, description="regular expressions")
-    expect_json: dict[str, Scalar] = Field(default_factory=dict, description="JSON pointer to value")
-    contains: str | None = None
-
-
-class SmokeTest(Step):
-    """Ask the service itself, and compare status, headers and body."""
-
-    requests: tuple[Check, ...] = Field(min_length=1)
-    timeout: Duration = Field(default="5s", validate_default=True)
-    tries: int = Field(default=3, ge=1, le=20)
-
-
-class LoadTest(Step):
-    """Bounded load against the new version, with thresholds."""
-
-    url: str
-    users: int = Field(ge=1, le=10_000)
-    duration: Duration
-    headers: dict[str, str] = Field(default_factory=dict)
-    bodies: tuple[dict[str, Scalar], ...] = ()
-    expect_headers: dict[str, str] = Field(default_factory=dict)
-    p50: Quantity | None = None
-    p95: Quantity | None = None
-    p99: Quantity | None = None
-    failures: Quantity | None = None
 
 
 class SetWeight(Step):
@@ -122,15 +133,6 @@ class Ramp(Step):
     through: tuple[Percent, ...] = Field(min_length=1)
     each: Duration
     target: str = "traffic"
-
-
-class Waves(Step):
-    """Layers onto one instance after another, each wave with its own soak."""
-
-    target: str
-    layers: tuple[str, ...] = Field(min_length=1)
-    instances: tuple[str, ...] = Field(min_length=1)
-    each: Duration
 
 
 class SetRoute(Step):
@@ -214,45 +216,6 @@ class RecordBaseline(Step):
     baseline: str
     metrics: tuple[str, ...] = Field(min_length=1)
     over: Duration
-
-
-class Restore(Step):
-    """Put the database back to the newest good backup or to a point in time, and prove its integrity."""
-
-    target: str
-    to: Literal["latest_backup", "phase_start", "rollout_start"] = "phase_start"
-    limit: Duration | None = None
-
-
-class ExportData(Step):
-    """Write out what is new since a moment, so that it survives the way back."""
-
-    target: str
-    since: Literal["phase_start", "rollout_start"] = "rollout_start"
-
-
-class ImportData(Step):
-    """Bring back what was exported and fits the version that serves."""
-
-    target: str
-    compatible_with: str = "previous"
-
-
-class Operate(Step):
-    """An operation that a target offers by name: restart an instance, purge a cache, sync, read-only mode, scale."""
-
-    target: str
-    action: str
-    arguments: dict[str, Scalar | tuple[str, ...]] = Field(default_factory=dict)
-    undo: str | None = None
-
-
-class Repeat(Step):
-    """Run an operation of the plan by the clock, for a time: `{operation: r6, cron: "0 9 * * 1", times: 4}`."""
-
-    operation: str
-    cron: str
-    times: int = Field(ge=1)
 
 
 class Verify(Step):

@@ -1,0 +1,92 @@
+"""Commands about plan files: check them, read them, and derive from them. None of them changes anything.
+
+Exit codes: 0 sound, 1 the plan has problems (with --runnable also steps that cannot run, with --live also measurements that
+cannot decide anything), 2 wrong use. Problems and warnings go to standard error, a line each, those of all files at once:
+`file:line:column: path: message`.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chrysalis.errors import ChrysalisError
+from chrysalis.plan import Plan, PlannedStep, load_plan, plan_schema
+from chrysalis.plan import timeline as timeline_of
+from chrysalis.rules import rules
+
+app = typer.Typer(name="plan", help="Check and show plans.", no_args_is_help=True)
+
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Plans, such as deployments/*/plan.yaml.")]
+
+
+@app.command()
+def check(
+    files: Files,
+    runnable: Annotated[bool, typer.Option("--runnable", help="Also list the steps whose kind has no task yet.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Also ask the real sources for every metric.")] = False,
+) -> None:
+    """Say everything that is wrong with the plans, each with its place."""
+    plans: dict[Path, Plan] = {}
+    problems: list[str] = []
+    for file in dict.fromkeys(files):
+        try:
+            plans[file] = load_plan(file).plan
+        except ChrysalisError as error:
+            problems += str(error).splitlines()
+    for file, plan in plans.items():
+        found = list(_not_runnable(file, plan.not_runnable)) if runnable else []
+        try:
+            asked = list(_live(file, plan)) if live else []
+        except ChrysalisError as error:
+            asked = [("error", f"{file}: {error}")]
+        for severity, said in asked:
+            found += [said] if severity == "error" else []
+            if severity != "error":
+                print(said, file=sys.stderr)
+        problems += found
+        if not found:
+            print(f"{file}: sound: {_size(plan)}")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan.")]) -> None:
+    """The plan as people read it: phases, steps and waits on one time axis."""
+    print(timeline_of(load_plan(file).plan))
+
+
+@app.command()
+def schema() -> None:
+    """The JSON Schema of a plan, for editors that complete and check while you write."""
+    print(json.dumps(plan_schema(), indent=2, ensure_ascii=False))
+
+
+app.command()(rules)
+
+
+def _size(plan: Plan) -> str:
+    triggers = {name for phase in plan.phase_names for name in plan.triggers_at(phase)}
+    counts = ((len(plan.phases), "phase"), (len(plan.itinerary), "step"), (len(triggers), "trigger"))
+    return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+
+
+def _not_runnable(file: Path, steps: Iterable[PlannedStep]) -> Iterator[str]:
+    return (f"{file}: {step.id}: the kind {step.kind} has no task yet; the plan cannot be started" for step in steps)
+
+
+def _live(file: Path, plan: Plan) -> Iterator[tuple[str, str]]:
+    """What the sources say, each with whether it is an error or a warning."""
+    from chrysalis.live_check import live_problems
+    from chrysalis.settings import Settings
+    from chrysalis.wiring import sources
+
+    variables = Settings.load().variables()
+    for problem in live_problems(plan, sources(plan, variables), variables):
+        yield problem.severity, f"{file}: {problem}"

@@ -1,0 +1,81 @@
+"""Finds Chromium and its driver, with which tests press the buttons of the Prefect UI; installs Debian's where it may.
+
+An installed pair comes first. Chromium needs too many libraries to be unpacked below the project as Prometheus is, so where
+there is none, only root on a machine with apt-get gets Debian's packages installed. Anything else is one line of advice.
+Run as a program (`python -m chrysalis.local.browser`) it prints the browser's path.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from chrysalis.errors import SettingsError
+
+PACKAGES = ("chromium", "chromium-driver")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+DRIVER = "chromedriver"
+INSTALL_TIMEOUT_S = 280
+ADVICE = (
+    "install Chromium and its driver so that `chromium` and `chromedriver` are on PATH "
+    f"(Debian: apt-get install {' '.join(PACKAGES)})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """The two programs."""
+
+    chromium: Path
+    driver: Path
+
+
+def find_browser() -> Browser | None:
+    """Both programs from PATH; None where one is missing."""
+    chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
+    driver = shutil.which(DRIVER)
+    return Browser(Path(chromium), Path(driver)) if chromium and driver else None
+
+
+def ensure_browser() -> Browser:
+    """The same, installed first where there is none and it may be. Raises SettingsError with what to install."""
+    if found := find_browser():
+        return found
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise SettingsError(f"chromium and chromedriver are not both on PATH; {ADVICE}")
+    install = ("install", "--yes", "--no-install-recommends", *PACKAGES)
+    if _apt_get(install) is not None:
+        _apt_get(("update",))  # an image often comes without package lists
+        if (said := _apt_get(install)) is not None:
+            raise SettingsError(f"apt-get {' '.join(install)}: {said}; {ADVICE}")
+    if (found := find_browser()) is None:
+        raise SettingsError(f"apt-get installed {' and '.join(PACKAGES)}, but they are not both on PATH; {ADVICE}")
+    return found
+
+
+def _apt_get(arguments: tuple[str, ...]) -> str | None:
+    """None when it worked, else the last line it said."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        done = subprocess.run(
+            ("apt-get", *arguments), env=environment, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"not done within {INSTALL_TIMEOUT_S} s"
+    return None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no message"])[-1]
+
+
+def main() -> int:
+    """Print where the browser is; 1 and one line on stderr where none can be had."""
+    try:
+        sys.stdout.write(f"{ensure_browser().chromium}\n")
+    except SettingsError as error:
+        sys.stderr.write(f"chrysalis: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,62 @@
+"""One key names the kind: read, refused with what there is, written back, and described for editors."""
+
+import pytest
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from gates.keyed import keyed_union
+
+
+class Fast(BaseModel):
+    model_config = {"extra": "forbid"}
+    within: int = 5
+
+
+class Named(BaseModel):
+    name: str
+
+
+KIND = TypeAdapter(keyed_union("animal", {"fast": Fast, "named": Named}))
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ({"fast": {"within": 3}}, Fast(within=3)),
+        ({"fast": {}}, Fast()),
+        ({"fast": None}, Fast()),
+        ("fast", Fast()),
+        ({"named": {"name": "a"}}, Named(name="a")),
+        (Fast(within=7), Fast(within=7)),
+    ],
+)
+def test_reads(written, read):
+    assert KIND.validate_python(written) == read
+    assert KIND.validate_python(KIND.dump_python(read)) == read
+
+
+@pytest.mark.parametrize("written", [{"slow": {}}, "slow", {"fast": {}, "named": {}}, {}, [], 3, None])
+def test_an_unknown_kind_lists_those_there_are(written):
+    with pytest.raises(
+        ValidationError, match="a animal is written as one key that names its kind; the kinds are fast, named"
+    ):
+        KIND.validate_python(written)
+
+
+def test_an_error_is_at_the_place_in_the_document():
+    with pytest.raises(ValidationError) as refused:
+        KIND.validate_python({"fast": {"within": "soon"}})
+    assert refused.value.errors()[0]["loc"] == ("fast", "within")
+    with pytest.raises(ValidationError) as bare:
+        KIND.validate_python("named")
+    assert bare.value.errors()[0]["loc"] == ("named", "name")
+
+
+def test_writes_back_under_its_key():
+    assert KIND.dump_python(Fast(within=3)) == {"fast": {"within": 3}}
+
+
+def test_the_schema_shows_each_kind_under_its_key():
+    choices = KIND.json_schema()["oneOf"]
+    assert [choice["required"] for choice in choices] == [["fast"], ["named"]]
+    assert all(choice["type"] == "object" and choice["additionalProperties"] is False for choice in choices)
+    assert "$ref" in choices[0]["properties"]["fast"]

@@ -1,0 +1,60 @@
+"""Stable for days: the moments judged at once are the same as each judged by itself."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gates.observation import Series
+from gates.threshold import Threshold
+from gates.verdict import Verdict
+from tests.gates.strategies import NOW_S, any_series, canary
+
+BOUNDS = [{"below": 5}, {"at_most": 5}, {"above": 3}, {"at_least": 3}, {"between": [3, 5]}]
+STATISTICS = ("mean", "median", "min", "max", "p90", "p0", "p100")
+
+
+def one_by_one(spec: Threshold, observed, moments):
+    found = [spec.judge(observed, float(moment)) for moment in moments]
+    return (
+        [one.verdict is not Verdict.INCONCLUSIVE for one in found],
+        [one.passed for one in found],
+    )
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+@given(
+    values=st.lists(st.one_of(st.floats(2, 6), st.sampled_from([3.0, 5.0, math.nan])), max_size=40),
+    gaps=st.lists(st.sampled_from([1, 1, 1, 2, 6]), min_size=40, max_size=40),
+    bound=st.sampled_from(BOUNDS),
+    min_samples=st.sampled_from([1, 3]),
+    stale_after=st.sampled_from([None, "2m", "30m"]),
+)
+def test_all_at_once_is_one_by_one(statistic, values, gaps, bound, min_samples, stale_after):
+    spec = Threshold(metric="m", statistic=statistic, over="10m", min_samples=min_samples, stale_after=stale_after, **bound)
+    times = NOW_S - 60.0 * np.cumsum(gaps)[: len(values)][::-1]
+    observed = canary(m=Series.of(zip(times, values, strict=True), unit="", interval_s=60.0))
+    moments = NOW_S - 45.0 * np.arange(80, -1, -1)
+    known, passed = spec.at_moments(observed, moments)
+    assert (known.tolist(), passed.tolist()) == one_by_one(spec, observed, moments)
+
+
+@given(series=any_series())
+def test_odd_series_too(series):
+    spec = Threshold(metric="m", statistic="mean", over="10m", below=5)
+    moments = NOW_S - 60.0 * np.arange(30, -1, -1)
+    observed = canary(m=series)
+    told = spec.at_moments(observed, moments) if series.unit in ("", "ms") else None
+    if told is not None:
+        assert (told[0].tolist(), told[1].tolist()) == one_by_one(spec, observed, moments)
+
+
+@pytest.mark.parametrize("statistic", ["last", "sum", "rate"])
+def test_what_leaves_the_range_of_its_samples_is_judged_one_by_one(statistic):
+    over = {} if statistic == "last" else {"over": "10m"}
+    series = Series.of([(NOW_S, 1.0)], unit="count", interval_s=60.0)
+    assert (
+        Threshold(metric="m", statistic=statistic, below=5, **over).at_moments(canary(m=series), np.array([NOW_S])) is None
+    )

@@ -1,0 +1,1 @@
+"""What people do in the Prefect UI, in a real browser on a real stack."""
