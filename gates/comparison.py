@@ -25,18 +25,21 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import Annotated, Any, NamedTuple, Self
 
+import numpy as np
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from gates.amount import exact, limit_of, misfit, rounded
 from gates.bound import keeps
 from gates.condition import Condition, MetricFacts
-from gates.observation import Need, Observations, Selector, Side
+from gates.observation import FloatArray, Need, Observations, Selector, Side
 from gates.statistic import Statistic, of_values
-from gates.threshold import number_problems, unknown_metric, window_problems
+from gates.threshold import Truths, number_problems, unknown_metric, window_problems
 from gates.units import Duration, Quantity, UnitError, format_duration, parse_duration, show, show_pair
 from gates.verdict import Finding, Verdict
-from gates.window import Missing, name_of, newest, with_values
+from gates.window import Missing, name_of, newest, newest_at, with_values
 
+_SURE = 1e-9
+"""Binary numbers and decimals as written differ by less than this share of them."""
 _KINDS = ("above", "below", "at_least", "at_most")
 _SIGN = {"above": ("<=", ">"), "below": (">=", "<"), "at_least": ("<", ">="), "at_most": (">", "<=")}
 
@@ -182,6 +185,39 @@ class Comparison(Condition):
         except UnitError as error:
             return self.unknown(f"{self.metric}: {error}")
 
+    def at_moments(self, observations: Observations, moments: FloatArray) -> tuple[Truths, Truths] | None:
+        """Whether it was known, and whether it passed, at each of many moments; the same as `judge` at each, at once.
+
+        Only for the newest sample and a difference; None for anything else. Where binary numbers cannot tell, it is judged.
+        """
+        pairs = self._pairs()
+        plain = self.over is None and self.speed_up is None and all(amount.unit != "x" for _, amount in pairs)
+        if not plain or (self.reference is not None and self.reference.baseline is not None):
+            return None
+        stale_s = None if self.stale_after is None else self.stale_after.total_seconds()
+        measured = newest_at(observations, Selector(self.metric, self.side), moments, stale_after_s=stale_s)
+        if measured is None:
+            return None
+        value, unit = measured
+        reference = np.full(value.shape, self._target().to(unit))
+        if self.reference is not None:
+            against = newest_at(observations, self.reference, moments, stale_after_s=stale_s)
+            if against is None or against[1] != unit:
+                return None
+            reference = against[0]
+        known, passed, sure = np.isfinite(value) & np.isfinite(reference), True, True
+        with np.errstate(all="ignore"):
+            for kind, amount in pairs:
+                relative = np.abs(reference) * amount.value / 100
+                limit = relative if amount.unit == "%" else rounded(limit_of(amount, 0.0, unit))
+                above = value - reference - limit
+                sure = sure & (np.abs(above) > _SURE * (np.abs(value) + np.abs(reference) + np.abs(limit)))
+                passed = passed & (above > 0 if kind in ("above", "at_least") else above < 0)
+        passed = known & passed
+        for index in np.flatnonzero(known & ~sure):
+            passed[index] = self.judge(observations, float(moments[index])).passed
+        return known, passed
+
     def _target(self) -> Quantity:
         return self.target if self.target is not None else Quantity(0.0)
 
@@ -232,21 +268,20 @@ class Comparison(Condition):
 
     def _limits(self, reference: float, unit: str) -> list[tuple[str, Quantity, Fraction]] | Missing:
         """Each bound as (kind, the amount as written, the limit of the difference or, for a multiple, of the value)."""
-        pairs: list[tuple[str, Quantity]]
-        if self.within is not None:
-            low = Quantity(-self.within.value, self.within.unit)
-            pairs = [("at_least", low), ("at_most", self.within)]
-        elif self.between is not None:
-            pairs = [("at_least", self.between[0]), ("at_most", self.between[1])]
-        else:
-            kind = next(kind for kind in _KINDS if getattr(self, kind) is not None)
-            pairs = [(kind, getattr(self, kind))]
         limits = []
-        for kind, amount in pairs:
+        for kind, amount in self._pairs():
             if problem := misfit(amount, unit, relative=self.relative):
                 return Missing(problem)
             limits.append((kind, amount, limit_of(amount, reference, unit)))
         return limits
+
+    def _pairs(self) -> list[tuple[str, Quantity]]:
+        """The bound as one-sided ones; none for a speed-up."""
+        if self.within is not None:
+            return [("at_least", Quantity(-self.within.value, self.within.unit)), ("at_most", self.within)]
+        if self.between is not None:
+            return [("at_least", self.between[0]), ("at_most", self.between[1])]
+        return [(kind, amount) for kind in _KINDS if (amount := getattr(self, kind)) is not None]
 
     def _faster(self, value: float, reference: float, times: float, what: str) -> Finding:
         numbers = {"value": value, "reference": reference, "limit": times}

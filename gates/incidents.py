@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from gates.combine import all_of, judge_one, needs_of_all
+from gates.comparison import Comparison
 from gates.condition import Condition, MetricFacts
 from gates.observation import FloatArray, Need, Observations, Selector, Side
 from gates.threshold import Threshold, number_problems, unknown_metric, window_problems
@@ -137,7 +138,7 @@ class Stable(Condition):
 
 def _at_moments(part: Condition, observations: Observations, moments: FloatArray) -> tuple[_Truths, _Truths]:
     """Whether the condition was known and whether it passed, judged again at each moment."""
-    told = part.at_moments(observations, moments) if isinstance(part, Threshold) else None
+    told = part.at_moments(observations, moments) if isinstance(part, Threshold | Comparison) else None
     if told is not None:
         return told
     findings = [judge_one(part, observations, float(moment)) for moment in moments]

@@ -86,6 +86,21 @@ def newest(
     return Missing(f"{name_of(selector)}: the newest sample has no value (NaN)") if np.isnan(value) else (value, seen)
 
 
+def newest_at(
+    observations: Observations, selector: Selector, moments: FloatArray, *, stale_after_s: float | None
+) -> tuple[FloatArray, str] | None:
+    """What `newest` finds at each of many moments, NaN where that is no evidence, and the unit; None without a series."""
+    found = observations.get(selector)
+    if not isinstance(found, Series) or not (np.isfinite(found.interval_s) and found.interval_s > 0):
+        return None
+    allowed_s = STALE_INTERVALS * found.interval_s if stale_after_s is None else stale_after_s
+    last = np.searchsorted(found.times_s, moments, side="right") - 1
+    # Where there is no sample yet, -1 picks the one appended here, which is endlessly old.
+    ages_s = moments - np.append(found.times_s, -np.inf)[last]
+    values = np.append(found.values, np.nan)[last]
+    return np.where(ages_s <= allowed_s + ROUNDING, values, np.nan), found.unit
+
+
 def with_values(
     observations: Observations,
     selector: Selector,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gates.observation import Series
+from gates.comparison import Comparison
+from gates.observation import Selector, Series
 from gates.threshold import Threshold
 from gates.verdict import Verdict
 from tests.gates.strategies import NOW_S, any_series, canary
@@ -58,3 +59,55 @@ def test_what_leaves_the_range_of_its_samples_is_judged_one_by_one(statistic):
     assert (
         Threshold(metric="m", statistic=statistic, below=5, **over).at_moments(canary(m=series), np.array([NOW_S])) is None
     )
+
+
+DIFFERENCES = [
+    {"target": 5, "within": 1},
+    {"target": 4, "between": ["-1", "0.1"]},
+    {"against": "stable", "above": "5%"},
+    {"against": "stable", "at_most": "0.5"},
+    {"against": "5m ago", "below": "10%"},
+    {"against": "stable", "at_least": "-1", "stale_after": "30m"},
+]
+
+
+@pytest.mark.parametrize("fields", DIFFERENCES)
+@given(
+    values=st.lists(st.one_of(st.floats(2, 6), st.sampled_from([4.0, 4.1, 5.0, 0.1, math.nan])), max_size=40),
+    others=st.lists(st.one_of(st.floats(2, 6), st.sampled_from([4.0, 0.0, math.nan])), min_size=40, max_size=40),
+    gaps=st.lists(st.sampled_from([1, 1, 1, 2, 6]), min_size=40, max_size=40),
+)
+def test_comparisons_all_at_once_are_one_by_one(fields, values, others, gaps):
+    spec = Comparison(metric="m", **fields)
+    times = NOW_S - 60.0 * np.cumsum(gaps)[: len(values)][::-1]
+    mine = Series.of(zip(times, values, strict=True), unit="", interval_s=60.0)
+    theirs = Series.of(zip(times, others[: len(values)], strict=True), unit="", interval_s=60.0)
+    observed = {
+        Selector("m", "canary"): mine,
+        Selector("m", "stable"): theirs,
+        Selector("m", "canary", 300.0): mine.shifted(300.0),
+    }
+    moments = NOW_S - 45.0 * np.arange(80, -1, -1)
+    known, passed = spec.at_moments(observed, moments)
+    assert (known.tolist(), passed.tolist()) == one_by_one(spec, observed, moments)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"against": "stable", "at_most": "2x"},
+        {"against": "stable", "speed_up": "2x"},
+        {"against": "baseline:old", "at_most": "5%"},
+        {"against": "stable", "at_most": "5%", "statistic": "mean", "over": "5m"},
+        {"against": "stable", "at_most": "5%"},
+    ],
+    ids=["multiple", "speed-up", "baseline", "window", "no stable side"],
+)
+def test_other_comparisons_are_judged_one_by_one(fields):
+    series = Series.of([(NOW_S, 1.0)], unit="", interval_s=60.0)
+    assert Comparison(metric="m", **fields).at_moments(canary(m=series), np.array([NOW_S])) is None
+
+
+def test_without_a_series_nothing_is_told_at_once():
+    assert Comparison(metric="m", target=5, within=1).at_moments({}, np.array([NOW_S])) is None
+    assert Threshold(metric="m", statistic="mean", over="5m", below=5).at_moments({}, np.array([NOW_S])) is None

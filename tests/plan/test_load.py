@@ -14,16 +14,16 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 TEXTS = [
     ("wrong unit", changed("metric: p99, below: 500ms}\n", "metric: p99, below: 5MB}\n"), ["'MB' (size)", "'ms' (time)"]),
-    ("weight over 100", changed("set_weight: 100%", "set_weight: 130%"), [":88:9: phases[1].steps[1].set_weight: found '130%'"]),
+    ("weight over 100", changed("set_weight: 100%", "set_weight: 130%"), [":86:9: phases[1].steps[1].set_weight: found '130%'"]),
     ("missing field", changed("service: shop\n", ""), ["1:1: 'service' is missing"]),
     ("missing in a list", changed("title: Weekly report, ", ""), ["reports.weekly: 'title' is missing", "contents"]),
-    ("misspelt field", changed("for: 2m", "fro: 2m"), [":63:5: triggers.errors.fro: unknown field 'fro'; did you mean 'for'?"]),
-    ("far from any field", changed("for: 2m", "xyzzy: 2m"), ["expected one of decision", "for", "respond"][1:]),
+    ("misspelt field", changed("for: 2m", "fro: 2m"), [":48:5: triggers.errors.fro: unknown field 'fro'; did you mean 'for'?"]),
+    ("far from any field", changed("for: 2m", "xyzzy: 2m"), ["unknown field 'xyzzy'; expected one of for, keep", "respond"]),
     ("unknown step", changed("- migrate:", "- migrat:"), ["a mapping of migrat", "gate, ", "did you mean 'migrate'?"]),
     ("unknown condition", changed("enter: {when: {threshold:", "enter: {when: {treshold:"), ["did you mean 'threshold'?"]),
     ("unknown response", changed("respond: roll_back", "respond: rollback"), ["switch_off", "did you mean 'roll_back'?"]),
     ("step not indented", changed("- set_weight: 30%", "- set_weight: 30%\n        name: x"), ["set_weight, name"]),
-    ("YAML syntax", changed("[errors, slow]", "[errors, slow"), ["not YAML", ":78:"]),
+    ("YAML syntax", changed("[errors, slow]", "[errors, slow"), ["not YAML", ":61:"]),
     ("duplicate key", changed("name: shop\n", "name: shop\nname: shop\n"), [":3:1: not YAML", "duplicate key"]),
     ("two documents", SOUND + "---\na: 1\n", ["not YAML", "another document"]),
     ("list", "- a\n", ["1:1: found a list of 1, expected a mapping"]),
@@ -32,7 +32,7 @@ TEXTS = [
     ("control character", "a: \x00", ["not YAML"]),
     ("deep", "a: " + "[" * 100 + "]" * 100, ["nested deeper than 64"]),
     ("very deep", "a: " + "[" * 20_000, ["not YAML: "]),
-    ("itself", "a: &a [*a]", ["1:1: a[0]: found an alias of something it stands in"]),
+    ("itself", "a: &a {b: *a}", ["1:8: a.b: found an alias of something it stands in"]),
     ("bomb", BOMB, ["values once aliases are written out > at most 200000"]),
     ("huge", "#" * (MOST_CHARACTERS + 1), ["1000001 characters > at most 1000000"]),
     ("tag", changed("name: shop\n", "name: !new shop\n"), [":2:1: name: found a value of type !new"]),
@@ -95,5 +95,5 @@ def test_loading_keeps_the_text_and_its_hash(tmp_path: Path) -> None:
 )
 def test_a_metric_has_sides_when_its_query_asks_for_one(query: str, sided: bool) -> None:
     """By a placeholder or by a bound parameter."""
-    text = changed("query: {canary: \"SELECT 1\"}", f"query: '{query}'")
+    text = changed('query: {canary: "SELECT 1"}', f"query: '{query}'")
     assert parse_plan(text, "plan.yaml").plan.metrics["users"].sided is sided

@@ -13,7 +13,12 @@ NAMES = [
     ("audience", "audience: [oncall]", "audience: [all]", "reports.weekly.audience[0]: found 'all'"),
     ("ladder's target", "target: config\n    rungs", "target: confg\n    rungs", "ladders.mode.target: found 'confg'"),
     ("response's target", "switch_off: {target: config", "switch_off: {target: cfg", "switch_off.target: found 'cfg'"),
-    ("response's target kind", "switch_off: {target: config", "switch_off: {target: triad", "a Layers, expected one that has"),
+    (
+        "response's target kind",
+        "switch_off: {target: config",
+        "switch_off: {target: triad",
+        "a Layers, expected one that has",
+    ),
     ("feature", "feature: search", "feature: serach", "triggers.slow.respond.switch_off.feature: found 'serach'"),
     ("ladder", "ladder: mode}", "ladder: modes}", "triggers.slower.respond.step_down.ladder: found 'modes'"),
     ("mode", "ladder: mode}", "ladder: mode, to: light}", "triggers.slower.respond.step_down.to: found 'light'"),
@@ -53,16 +58,26 @@ PEOPLE = [
 TIMES = [
     ("cron", '"0 9 * * 5"', '"0 9 * *"', "schedules.weekly.cron: found '0 9 * *', expected minute, hour"),
     ("cron field", '"0 9 * * 5"', '"0 25 * * 5"', "(Bad hour)"),
-    ("cron never", '"0 9 * * 5"', '"0 9 31 2 *"', "which never comes"),
+    ("cron never", '"0 9 * * 5"', '"0 9 31 2 *"', "(Bad day-of-month)"),
     ("window", 'end: "17:00"', 'end: "08:00"', "windows[0]: found a window in which no moment lies"),
     ("window's days", "days: [mon, tue]", "days: []", "windows[0]: found a window in which no moment lies"),
     ("soak", "name: at_30, for: 2d, every: 4h", "name: at_30, for: 0s", "soak.for: found 0s"),
     ("checkpoint", "for: 2d, every: 4h", "for: 2d, every: 3d", "soak.every: expected a time above 0s and no longer"),
     ("limit", "    limit: 5m", "    limit: 0s", "rollbacks.full.limit: found 0s"),
-    ("limit kept", "    steps:\n      - set_flag: {name: off,", "    steps:\n      - soak: 6m\n      - set_flag: {name: off,", "6m > "),
+    (
+        "limit kept",
+        "    steps:\n      - set_flag: {name: off,",
+        "    steps:\n      - soak: 6m\n      - set_flag: {name: off,",
+        "6m > ",
+    ),
     ("quota", "limit: 1000count", "limit: 1000count, warn: 90, stop: 80", "warn at 90 % after stop at 80 %"),
     ("interval", "{source: health, unit: count", "{source: health, interval: 0s, unit: count", "users.interval: found 0s"),
-    ("timeout", 'health: {sql: {url: "${SERVICE_DATABASE_URL}"', 'health: {sql: {timeout: 0s, url: "x"', "timeout: found 0s"),
+    (
+        "timeout",
+        'health: {sql: {url: "${SERVICE_DATABASE_URL}"',
+        'health: {sql: {timeout: 0s, url: "x"',
+        "timeout: found 0s",
+    ),
 ]
 UNITS = [
     ("gate", "any:\n                - threshold: {metric: p99, below: 500ms}", "any:\n                - threshold: {metric: p99, below: 5%}", "'%' (ratio), but the metric is in 'ms' (time)"),

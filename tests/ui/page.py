@@ -77,6 +77,19 @@ class Page:
 
         self._eventually(press, f"to press {text!r}", SEE_S)
 
+    def click_until_gone(self, text: str, gone: str) -> None:
+        """Press the button until what it was to end is off the page: as a person does whom a busy server answers nothing."""
+
+        def press() -> bool:
+            if gone not in self.text:
+                return True
+            for one in self._driver.find_elements(By.TAG_NAME, "button"):
+                if one.text.strip() == text and one.is_enabled():
+                    one.click()
+            return False
+
+        self._eventually(press, f"{gone!r} to be gone after {text!r}", SEE_S)
+
     def fill(self, label: str, text: str) -> None:
         """Type into the field with this label, in place of what is there."""
 

@@ -9,6 +9,8 @@ from tests.ui.page import Page
 
 pytestmark = pytest.mark.xdist_group("stack")
 
+RESUME_FORM = "Provide input to resume"
+
 
 def run_form(page: Page, stack: RunningStack) -> str:
     """Open the run form of `rollout/crystal`; returns its path."""
@@ -84,7 +86,7 @@ def sign_without_the_right(page: Page, stack: RunningStack, run_id: str) -> None
     rollout_id = stack.rollout_of(run_id).id
     page.choose("Decision", "approve")
     page.fill("Approver", "ravi")
-    page.click("Resume")
+    page.click_until_gone("Resume", RESUME_FORM)
     until(lambda: [one for one in stack.ledger.waits(rollout_id) if one.pauses == 2], "the form to be asked again")
     stack.wait_for(run_id, "Suspended")
     open_resume_form(page, run_id)
@@ -98,7 +100,7 @@ def sign(page: Page, stack: RunningStack, run_id: str) -> None:
     page.choose("Decision", "approve")
     page.fill("Approver", "pia")
     page.fill("Comment", "Ready for all")
-    page.click("Resume")
+    page.click_until_gone("Resume", RESUME_FORM)
     stack.wait_for(run_id, "Completed")
     signed = stack.ledger.sign_offs(stack.rollout_of(run_id).id)
     assert [(one.approver, one.comment, one.door) for one in signed] == [("pia", "Ready for all", "ui")]
@@ -133,7 +135,7 @@ def read_the_artifacts(page: Page, stack: RunningStack, rollout_id: str) -> None
 def test_rollouts_are_found_by_their_tag_among_the_watchs_runs(page: Page, stack: RunningStack) -> None:
     """The runs list filtered by `rollout` holds rollouts and nothing else."""
     run_id = stack.start("9.9.9", dry_run=True)
-    stack.wait_for(run_id, "Suspended", "Completed", "Failed")
+    stack.wait_for(run_id, "Suspended", "Completed", "Refused")
     page.open("/v2/runs?tags=rollout")
     page.see("crystal 9.9.9")
     page.shot("13-runs")

@@ -1,0 +1,42 @@
+"""The plans that come with the project: all sound, each where its name says, each with a deployment of its own."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from chrysalis.plan import load_plan
+
+CHECKOUT = Path(__file__).parent.parent
+PLANS = sorted((CHECKOUT / "deployments").glob("*/plan.yaml"))
+
+
+def rollouts() -> list[dict[str, Any]]:
+    """The deployments of prefect.yaml that start a rollout."""
+    written = YAML(typ="safe").load((CHECKOUT / "prefect.yaml").read_text())
+    return [one for one in written["deployments"] if one["entrypoint"] == "flows.rollout:rollout"]
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.parent.name)
+def test_plan_is_sound_and_in_its_folder(path: Path) -> None:
+    """A plan is found by its name, so its folder is called so; what it names beside itself is there."""
+    plan = load_plan(path).plan
+    assert plan.name == path.parent.name
+    beside = [
+        *plan.checklists.values(),
+        *(found for one in plan.targets.values() if (found := getattr(one, "migrations", None))),
+    ]
+    assert [name for name in beside if not (path.parent / name).exists()] == []
+
+
+def test_every_plan_has_a_deployment_and_every_deployment_a_plan() -> None:
+    """`prefect deploy --all` offers exactly what can be rolled out."""
+    assert sorted(one["name"] for one in rollouts()) == [path.parent.name for path in PLANS]
+
+
+@pytest.mark.parametrize("deployment", rollouts(), ids=lambda one: one["name"])
+def test_deployment_starts_the_plan_it_is_named_after(deployment: dict[str, Any]) -> None:
+    """Its parameter and its tag say the same."""
+    assert deployment["parameters"]["plan"] == deployment["name"]
+    assert f"plan:{deployment['name']}" in deployment["tags"]
