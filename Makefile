@@ -29,6 +29,7 @@ up: setup ## server, worker, watch and sandbox, until Ctrl-C
 	@$(BIN)/chrysalis up
 
 test: setup ## all tests
+	-@$(BIN)/python -m chrysalis.local.browser >/dev/null
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 lint: setup ## format, lint, types, layers

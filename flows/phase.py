@@ -8,7 +8,7 @@ from gates.progress import Run
 from tasks.decide import decide
 from tasks.kinds import KINDS
 from tasks.lifecycle import arm, enter
-from tasks.step import Waiting
+from tasks.step import Waiting, run_name
 from tasks.workspace import plan_of
 
 DONE = "Done"
@@ -25,7 +25,7 @@ def phase(rollout_id: str, phase: str, token: int) -> State[str]:
                 enter(rollout_id, token, phase)
                 arm(rollout_id, token, plan_of(rollout_id).phase(phase))
                 entered = True
-            outcome = KINDS[planned.kind].task(rollout_id, planned.id, token, planned.title)
+            outcome = KINDS[planned.kind].task(rollout_id, planned.id, token, run_name(planned))
         except StepFailed as error:
             return Failed(name="Breached", message=str(error), data="breached")
         except StaleToken as error:

@@ -22,7 +22,7 @@ from tasks.rolling_back import (
     undo_step,
     verify_rollback,
 )
-from tasks.step import Waiting, log
+from tasks.step import Waiting, log, run_name
 from tasks.workspace import Workspace
 
 BACK = "Back"
@@ -46,7 +46,7 @@ def rollback(rollout_id: str, token: int, to_percent: int | None, reason: str, b
                 for step_id in to_undo(rollout_id, token):
                     undo_step(rollout_id, token, step_id)
             for planned in to_run(rollout_id, token):
-                outcome_of_step = KINDS[planned.kind].task(rollout_id, planned.id, token, planned.title)
+                outcome_of_step = KINDS[planned.kind].task(rollout_id, planned.id, token, run_name(planned))
                 if isinstance(outcome_of_step, Waiting):
                     return Failed(name=HELD, message=outcome_of_step.reason, data="held")
             verify_rollback(rollout_id, token)

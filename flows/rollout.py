@@ -6,7 +6,7 @@ called in the same order every time, the finished ones included, so that Prefect
 
 from typing import Annotated, Any
 
-from prefect import State, flow
+from prefect import State, flow, tags
 from prefect.flow_runs import suspend_flow_run
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
@@ -29,7 +29,7 @@ from tasks.lifecycle import (
     take_over,
     wait,
 )
-from tasks.suspension import Suspension, next_suspension, tag_run
+from tasks.suspension import Suspension, next_suspension, tag_run, tags_of
 from tasks.workspace import open_ledger, plan_of
 
 _NAMES = {
@@ -44,19 +44,27 @@ _NAMES = {
 
 @flow(name="rollout", flow_run_name="{plan} {version}", persist_result=False)
 def rollout(
-    version: Annotated[str, Field(description="What is rolled out, such as 2.1.0", min_length=1, max_length=100)],
-    reason: Annotated[str, Field(description="Why now; it stays in the record", max_length=2000)] = "",
-    started_by: Annotated[str, Field(description="Who starts it; this person may not sign it off", max_length=100)] = "ui",
-    dry_run: Annotated[bool, Field(description="Walk through every step and change nothing")] = False,
-    speed: Annotated[
-        float, Field(description="1 in production; more makes the plan's clock run faster", ge=1, le=1e6)
-    ] = 1.0,
-    again: Annotated[
-        bool, Field(description="Roll this version out once more after an earlier rollout of it ended")
-    ] = False,
-    plan: Annotated[str, Field(description="Folder below deployments/", max_length=100)] = "crystal",
+    version: Annotated[str, Field(min_length=1, max_length=100)],
+    reason: Annotated[str, Field(max_length=2000)] = "",
+    started_by: Annotated[str, Field(max_length=100)] = "ui",
+    dry_run: bool = False,
+    speed: Annotated[float, Field(ge=1, le=1e6)] = 1.0,
+    again: bool = False,
+    plan: Annotated[str, Field(max_length=100)] = "crystal",
 ) -> State[Any]:
-    """Roll a version out as its plan says. Resumed at any time, it goes on where the journal says it is."""
+    """Roll a version out as its plan says. Resumed at any time, it goes on where the journal says it is.
+
+    The run form shows what stands here; Prefect takes descriptions from nowhere else.
+
+    Args:
+        version: What is rolled out, such as 2.1.0
+        reason: Why now; it stays in the record
+        started_by: Your name; where the plan says so, who starts it may not sign it off
+        dry_run: Walk through every step and change nothing
+        speed: 1 in production; more makes the plan's clock run faster, for sandboxes
+        again: Roll this version out once more after an earlier rollout of it ended
+        plan: The plan's folder; leave it as it is
+    """
     run_id = str(flow_run.get_id())
     mine = open_ledger().find_by_flow_run(run_id)
     if mine is None:
@@ -87,7 +95,9 @@ def go_on(rollout_id: str) -> State[Any] | Suspension:
         token = take_over(rollout_id)
         if isinstance(decide(rollout_id), Run):
             for name in plan_of(rollout_id).phase_names:
-                if phase(rollout_id, name, token, return_state=True).name != DONE:
+                with tags(*tags_of(open_ledger().get(rollout_id)), f"phase:{name}"):
+                    ended = phase(rollout_id, name, token, return_state=True)
+                if ended.name != DONE:
                     break
         match decide(rollout_id):
             case Finish(outcome=outcome, reason=reason):
@@ -96,7 +106,8 @@ def go_on(rollout_id: str) -> State[Any] | Suspension:
             case RollBack() as back:
                 token = take_over(rollout_id)
                 ends = back.outcome.value
-                state = rollback(rollout_id, token, back.to_percent, back.reason, back.by, ends, return_state=True)
+                with tags(*tags_of(open_ledger().get(rollout_id))):
+                    state = rollback(rollout_id, token, back.to_percent, back.reason, back.by, ends, return_state=True)
                 if state.name == BACK:
                     end(rollout_id, open_ledger().get(rollout_id).token, back.outcome, back.reason)
                     return final_state(back.outcome, back.reason)

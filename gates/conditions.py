@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from gates.burn_rate import BurnRate
+from gates.canary_score import CanaryScore
 from gates.category import Category
 from gates.combine import All, Any_, AtLeast, all_of, judge_one, needs_of_all
 from gates.comparison import Comparison
@@ -39,6 +40,7 @@ CONDITIONS: dict[str, type[Condition]] = {
     "burn_rate": BurnRate,
     "rank_sum": RankSum,
     "sequential": Sequential,
+    "canary_score": CanaryScore,
     "all": All,
     "any": Any_,
     "at_least": AtLeast,

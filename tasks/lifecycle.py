@@ -106,7 +106,8 @@ def take_over(rollout_id: str) -> int:
 def show_timeline(rollout_id: str) -> None:
     """The plan's timeline as an artifact."""
     workspace = Workspace.open(rollout_id, 0)
-    show_markdown(artifact_key(rollout_id, "timeline"), timeline_markdown(workspace.plan), "what this rollout goes through")
+    what = f"{workspace.rollout.plan_name} {workspace.rollout.version}: what it goes through"
+    show_markdown(artifact_key(rollout_id, "timeline"), timeline_markdown(workspace.plan), what)
 
 
 @contextmanager
@@ -194,7 +195,8 @@ def end(rollout_id: str, token: int, outcome: Outcome, reason: str) -> None:
         for open_wait in (one for one in ledger.waits(rollout_id) if one.is_open):
             ledger.close_wait(open_wait.id, f"ended: {outcome}", now=utc_now(), token=token)
         settle(workspace, f"ended: {outcome}")
-    show_markdown(artifact_key(rollout_id, "report"), report_markdown(Workspace.open(rollout_id, token)), "what happened")
+    what = f"{workspace.rollout.plan_name} {workspace.rollout.version}: {outcome.value.replace('_', ' ')}"
+    show_markdown(artifact_key(rollout_id, "report"), report_markdown(Workspace.open(rollout_id, token)), what)
 
 
 def await_end(rollout_id: str) -> Rollout:

@@ -84,6 +84,12 @@ def step_task(
     return StepKind(name, decorate(run), body, before, undo, always)
 
 
+def run_name(planned: PlannedStep) -> str:
+    """A step as the run tree shows it: kind and name, such as `soak: at 30`; a name that says its kind stands alone."""
+    kind, title = planned.kind.replace("_", " "), planned.title.replace("_", " ")
+    return title if title.startswith(kind) else f"{kind}: {title}"
+
+
 def perform(
     name: str, body: Body, before: ReadBefore | None, *, rollout_id: str, step_id: str, token: int, always: bool
 ) -> Done | Waiting:

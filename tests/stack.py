@@ -32,7 +32,7 @@ SPEED = 3600.0
 """Plan seconds in a real one: an hour of the short plans is a second."""
 START_TIMEOUT_S = 150.0
 STOP_TIMEOUT_S = 30.0
-WAIT_S = 60.0
+WAIT_S = 90.0
 POLL_S = 0.1
 BUSY_S = 10.0
 T = TypeVar("T")

@@ -32,7 +32,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}"
-        return f"{place}: {self.where}: {self.message}" if self.where else f"{place}: {self.message}"
+        said = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{place}: {''.join(one if one.isprintable() else ' ' for one in said)}"
 
 
 @dataclass(frozen=True, slots=True)

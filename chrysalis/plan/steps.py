@@ -63,42 +63,6 @@ __all__ = [
     "Waves",
 ]
 
-__all__ = [
-    "KIND_OF",
-    "RUNNABLE",
-    "STEP_KINDS",
-    "Activate",
-    "AnyStep",
-    "BackUp",
-    "Check",
-    "Checklist",
-    "Deactivate",
-    "Deploy",
-    "ExportData",
-    "Gate",
-    "ImportData",
-    "LoadTest",
-    "MakeReport",
-    "Migrate",
-    "Notify",
-    "Operate",
-    "Ramp",
-    "RecordBaseline",
-    "Repeat",
-    "Restore",
-    "RunCommand",
-    "SetFlag",
-    "SetRoute",
-    "SetWeight",
-    "SignOff",
-    "SmokeTest",
-    "Soak",
-    "Step",
-    "TagVersion",
-    "Verify",
-    "Waves",
-]
-
 
 class Migrate(Step):
     """Bring the database's schema forward, one file after another, each with its way back."""

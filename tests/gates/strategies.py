@@ -114,6 +114,7 @@ EVERY_KIND = {
     },
     "rank sum": {"rank_sum": {"metric": "m", "over": "60m"}},
     "sequential": {"sequential": {"metric": "m", "over": "60m"}},
+    "canary score": {"canary_score": {"metrics": [{"metric": "m"}], "over": "60m"}},
     "all": {"all": [{"threshold": {"metric": "m", "at_most": 5}}, {"exists": {"metric": "n", "mode": "warn"}}]},
     "any": {"any": [{"threshold": {"metric": "m", "at_most": 5}}, {"exists": {"metric": "n"}}]},
     "at least": {

@@ -33,7 +33,7 @@ def test_all_problems_of_all_files_at_once(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [f"{good}: sound: 2 phases, 15 steps, 3 triggers"]
     first, second, third = result.stderr.splitlines()
-    assert first.startswith(f"{bad}:17:11: metrics.users.source: found 'helth'")
+    assert first.startswith(f"{bad}:18:11: metrics.users.source: found 'helth'")
     assert second.startswith(f"{worse}:86:9: phases[1].steps[1].set_weight: found '130%'")
     assert "no.yaml:1:1: cannot be read as a plan: No such file or directory" in third
 

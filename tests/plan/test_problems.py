@@ -79,12 +79,14 @@ TIMES = [
         "timeout: found 0s",
     ),
 ]
+IN_ANY = "- any:\n                - threshold: {metric: p99, below: "
+LADDER = "enter: {when: {threshold: {metric: p99, above: "
 UNITS = [
-    ("gate", "any:\n                - threshold: {metric: p99, below: 500ms}", "any:\n                - threshold: {metric: p99, below: 5%}", "'%' (ratio), but the metric is in 'ms' (time)"),
-    ("trigger", "when: {threshold: {metric: p99, above: 2s}}", "when: {threshold: {metric: p99, above: 2MB}}", "'MB' (size)"),
-    ("ladder", "enter: {when: {threshold: {metric: p99, above: 900ms}}", "enter: {when: {threshold: {metric: p99, above: 9x}}", "'x'"),
-    ("quota", "limit: 1000count", "limit: 1000ms", "quotas.budget.limit: users: 1000ms is in 'ms' (time)"),
-]  # fmt: skip
+    ("gate", IN_ANY + "500ms}", IN_ANY + "5%}", "'%' (ratio), but the metric is in 'ms' (time)"),
+    ("trigger", "{threshold: {metric: p99, above: 2s}}", "{threshold: {metric: p99, above: 2MB}}", "'MB' (size)"),
+    ("ladder's unit", LADDER + "900ms}}", LADDER + "9x}}", "ladders.mode.rungs[1].enter.when.threshold"),
+    ("quota's unit", "limit: 1000count", "limit: 1000ms", "quotas.budget.limit: users: 1000ms is in 'ms' (time)"),
+]
 TABLE = [*NAMES, *ORDER, *PEOPLE, *TIMES, *UNITS]
 
 
