@@ -178,7 +178,7 @@ def step(
         return state
     if state.firing:
         recovering = advance(state.recovering, recovered, now_s=now_s, last_s=state.last_s, max_gap_s=max_gap_s)
-        return _still_firing(spec, state, truth, now_s, max_gap_s=max_gap_s, recovering=None if truth else recovering)
+        return _still_firing(spec, state, truth, now_s, max_gap_s=max_gap_s, recovering=recovering)
     active = advance(state.active, truth, now_s=now_s, last_s=state.last_s, max_gap_s=max_gap_s)
     if active is None:
         return TriggerState(last_s=now_s)

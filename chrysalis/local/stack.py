@@ -128,9 +128,12 @@ class Stack:
 
     def stop(self) -> None:
         """End everything; safe to repeat."""
-        if self.sandbox is not None:
-            self.sandbox.stop()
-        self.processes.stop()
+        try:
+            if self.sandbox is not None:
+                self.sandbox.stop()
+        finally:
+            # Also when the sandbox cannot say what it started, because its folder was deleted under it.
+            self.processes.stop()
 
     def __enter__(self) -> Self:
         return self

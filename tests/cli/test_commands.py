@@ -8,8 +8,6 @@ import pytest
 from tests.desk import Desk, at_desk, tidy
 from tests.stack import SPEED, RunningStack, until
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 
 def config(desk: Desk) -> dict[str, object]:
     """The service's configuration as it says itself."""

@@ -1,13 +1,13 @@
 """`kill -9` at the worst moments: what was done stays done once, and nothing that a person said is lost."""
 
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.desk import Desk, flow_processes, kill, worker_process
-from tests.stack import until
-
-pytestmark = pytest.mark.xdist_group("stack")
+from tests.stack import RunningStack, until
 
 
 def writes_to_envoy(desk: Desk) -> str:
@@ -60,7 +60,9 @@ def test_killed_after_the_form_was_sent_the_approval_is_not_lost(desk: Desk) -> 
 
 
 @pytest.mark.slow
-def test_killed_together_with_the_worker_it_goes_on_when_a_worker_runs_again(desk: Desk) -> None:
+def test_killed_together_with_the_worker_it_goes_on_when_a_worker_runs_again(
+    desk: Desk, workers: list[subprocess.Popen[bytes]]
+) -> None:
     """Nobody tells Prefect that the process is gone: the watch schedules the run again within its bound."""
     rollout = desk.start("quick", "kill-3")
     until(lambda: desk.open_wait(rollout.id) == "soak", "the soak")
@@ -70,7 +72,9 @@ def test_killed_together_with_the_worker_it_goes_on_when_a_worker_runs_again(des
     kill({worker} | await_process(desk, run_id))
     assert desk.stack.state(run_id)[0] == "RUNNING"
     until(lambda: desk.stack.state(run_id)[0] == "SCHEDULED", "the watch to schedule it again", timeout_s=40)
+    command = ["setpriv", "--pdeathsig", "TERM", *command]  # it ends with this process, however that ends
     again = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    workers.append(again)
     try:
         desk.await_sign_off(rollout.id)
         assert desk.events(rollout.id, "begun").count("some.02.set_weight") == 1
@@ -79,28 +83,19 @@ def test_killed_together_with_the_worker_it_goes_on_when_a_worker_runs_again(des
         if desk.rollout(rollout.id).active:
             desk.say("abort", rollout.id, "--as", "tidy")
             desk.await_end(rollout.id)
-        _keep(again)
 
 
-_WORKERS: list[subprocess.Popen[bytes]] = []
-
-
-def _keep(worker: subprocess.Popen[bytes]) -> None:
-    """The stack needs a worker until the session ends; the fixture of this module ends it."""
-    _WORKERS.append(worker)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _end_workers(stack: object) -> object:
-    yield
-    for worker in _WORKERS:
+@pytest.fixture(scope="session")
+def workers(stack: RunningStack) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Workers that take the place of killed ones: the stack needs one until the session ends."""
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for worker in started:
         worker.terminate()
         worker.wait(30)
 
 
 def _of(pid: int) -> tuple[dict[str, str], list[str]]:
-    from pathlib import Path
-
     text = Path(f"/proc/{pid}/environ").read_text().split("\0")
     environment = dict(line.split("=", 1) for line in text if "=" in line)
     return environment, [part for part in Path(f"/proc/{pid}/cmdline").read_text().split("\0") if part]

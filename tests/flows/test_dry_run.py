@@ -1,11 +1,8 @@
 """A dry run walks through every step and changes nothing."""
 
-import pytest
 
 from tests.desk import Desk
 from tests.stack import SPEED
-
-pytestmark = pytest.mark.xdist_group("stack")
 
 
 def test_a_dry_run_completes_and_changes_nothing(desk: Desk) -> None:

@@ -1,10 +1,7 @@
 """A rollout goes to its end as CI and people take it there."""
 
-import pytest
 
 from tests.desk import Desk
-
-pytestmark = pytest.mark.xdist_group("stack")
 
 
 def test_a_rollout_completes_with_sign_offs_from_the_command_line_and_the_form(desk: Desk) -> None:

@@ -9,7 +9,6 @@ from tests.desk import Desk
 from tests.stack import SPEED, until
 from tests.targets.lying_target import LyingTarget, lying_target
 
-pytestmark = pytest.mark.xdist_group("stack")
 WAITING = ("--as", "ci", "--speed", str(SPEED), "--wait", "--timeout", "90")
 
 

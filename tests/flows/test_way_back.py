@@ -7,8 +7,6 @@ import pytest
 from tests.desk import Desk
 from tests.stack import until
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 
 def test_a_breach_while_a_sign_off_is_waited_for_is_taken_back_at_once(desk: Desk) -> None:
     """No process of the rollout runs; the watch takes the traffic off, then the rollout goes back by itself."""
@@ -58,6 +56,7 @@ def test_a_manual_trigger_is_answered_by_the_watch_and_settled(desk: Desk) -> No
     assert not desk.stack.ledger.open_requests(rollout.id)
 
 
+@pytest.mark.slow
 def test_a_rollout_whose_run_was_cancelled_in_prefect_holds_until_somebody_says_what_now(desk: Desk) -> None:
     """It is not started again behind the back of the person who cancelled it; an abort still ends it."""
     rollout = desk.start("quick", "cancel-1")

@@ -7,7 +7,7 @@ from gates.burn_rate import BurnRate
 from gates.condition import MetricFacts
 from gates.observation import Selector, Series
 from gates.verdict import Verdict
-from tests.gates.strategies import NOW_S, every_minute
+from tests.gates.strategies import NOW_S, canary, condition, every_minute
 
 PASS, INCONCLUSIVE, FAIL = Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL
 
@@ -113,3 +113,38 @@ def test_what_makes_no_sense_is_refused(fields):
 )
 def test_problems(fields, facts, said):
     assert said in "; ".join(burn(**fields).problems({"m": facts}))
+
+
+def ratio(values, unit="ratio", now_s=NOW_S):
+    return canary(m=every_minute(values, unit=unit, now_s=now_s))
+
+
+def half_budget(is_, windows, **fields):
+    return condition(
+        "burn_rate", metric="m", objective="50%", period="20m", side="canary", windows=windows, **{"is": is_}, **fields
+    )
+
+
+@pytest.mark.parametrize(
+    ("over", "problem"),
+    [("10m", "the window of 10m burns above 100 % errors, which can never be"), ("15m", None), ("8m", "above 125 % errors")],
+)
+def test_a_window_that_burns_above_all_errors_is_a_problem(over, problem):
+    found = half_budget("burning", [{"budget": "100%", "over": over}]).problems(
+        {"m": MetricFacts("ratio", 1.0, True, "neither")}
+    )
+    assert (problem in "; ".join(found)) if problem else found == []
+
+
+@pytest.mark.parametrize(("is_", "verdict"), [("burning", Verdict.FAIL), ("within_budget", Verdict.INCONCLUSIVE)])
+def test_a_window_without_samples_neither_burns_nor_is_known(is_, verdict):
+    spec = half_budget(is_, [{"budget": "50%", "over": "20m", "short": "1m"}], stale_after="10m")
+    found = spec.judge(ratio([0.9] * 18, now_s=NOW_S - 120), NOW_S)
+    assert found.verdict is verdict, found.reason
+    assert "no samples in 1m" in found.reason
+
+
+def test_percent_are_ratios():
+    windows = [{"budget": "50%", "over": "20m", "short": "5m"}]
+    assert half_budget("burning", windows).judge(ratio([30.0] * 20, unit="%"), NOW_S).passed
+    assert not half_budget("burning", windows).judge(ratio([20.0] * 20, unit="%"), NOW_S).passed

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from gates.condition import MetricFacts
 from gates.verdict import Verdict
-from tests.gates.strategies import CONDITION, NOW_S, canary, every_minute
+from tests.gates.strategies import CONDITION, NOW_S, canary, condition, every_minute
 
 VALUES = {"p": 1.0, "i": math.nan, "f": 9.0}
 LETTERS = {Verdict.PASS: "p", Verdict.INCONCLUSIVE: "i", Verdict.FAIL: "f"}
@@ -96,3 +96,32 @@ def test_needs_once_and_problems_of_all_parts():
     assert len(spec.needs()) == 1
     assert len(spec.problems({})) == 2
     assert spec.problems({"m": MetricFacts("", 60.0, True, "neither")}) == []
+
+
+def test_a_count_takes_no_notice_of_weights():
+    heavy = {"threshold": {"metric": "m", "at_most": 5, "weight": 3}}
+    light = {"threshold": {"metric": "m", "above": 5, "weight": 1}}
+    found = condition("at_least", count=2, of=[heavy, light, light]).judge(canary(m=every_minute([1.0])), NOW_S)
+    assert (found.verdict, found.reason.split(":")[0]) == (Verdict.FAIL, "1 of 3 passed < at least 2")
+    assert found.numbers == {"passed": 1.0, "wanted": 2.0, "whole": 3.0}
+
+
+def test_only_the_critical_conditions_that_failed_are_named():
+    kept = {"threshold": {"name": "kept", "metric": "m", "at_most": 5, "critical": True}}
+    broken = {"threshold": {"name": "broken", "metric": "m", "above": 5, "critical": True}}
+    plain = {"threshold": {"name": "plain", "metric": "m", "above": 5}}
+    found = condition("at_least", count=1, of=[kept, broken, plain]).judge(canary(m=every_minute([1.0])), NOW_S)
+    assert found.verdict is Verdict.FAIL
+    assert found.reason == "1 of 3 passed >= at least 1, but critical: broken: m 1 ms <= above 5 ms"
+
+
+@pytest.mark.parametrize("share", ["30%", "60%", "90%"])
+def test_a_share_of_weights_that_do_not_add_up_exactly_is_reached(share):
+    """0.1 + 0.2 is not 0.3 in binary numbers, and is three tenths all the same."""
+    weights = [0.1] * 10
+    passing = round(float(share.removesuffix("%")) / 10)
+    parts = [
+        {"threshold": {"metric": "m", "at_most" if index < passing else "above": 5, "weight": weight}}
+        for index, weight in enumerate(weights)
+    ]
+    assert condition("at_least", share=share, of=parts).judge(canary(m=every_minute([1.0])), NOW_S).passed

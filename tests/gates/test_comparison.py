@@ -9,7 +9,7 @@ from gates.comparison import Comparison
 from gates.condition import MetricFacts
 from gates.observation import Need, Selector, Unavailable
 from gates.verdict import Verdict
-from tests.gates.strategies import NOW_S, every_minute
+from tests.gates.strategies import NOW_S, condition, every_minute
 
 PASS, INCONCLUSIVE, FAIL = Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL
 
@@ -172,3 +172,13 @@ def test_stable_needs_sides_and_a_speed_up_needs_lower_to_be_better():
     spec = Comparison.model_validate({"metric": "m", "against": "stable", "speed_up": "5x"})
     assert len(spec.problems({"m": MetricFacts("ms", 60.0, False, "higher_is_better")})) == 2
     assert spec.problems({"m": MetricFacts("ms", 60.0, True, "lower_is_better")}) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "reference", "verdict"),
+    [(1.0, 0.0, Verdict.FAIL), (0.1, 0.5, Verdict.PASS), (0.2, 0.5, Verdict.FAIL), (0.0, 0.0, Verdict.INCONCLUSIVE)],
+)
+def test_a_speed_up_of_small_times(value, reference, verdict):
+    spec = condition("comparison", metric="m", against="stable", speed_up="5x")
+    seen = {Selector("m", "canary"): every_minute([value]), Selector("m", "stable"): every_minute([reference])}
+    assert spec.judge(seen, NOW_S).verdict is verdict

@@ -202,3 +202,29 @@ def test_a_judge_that_breaks_is_not_known_and_leaves_the_others():
 @KINDS
 def test_problems_of_a_fitting_metric_name_no_crash(written):
     assert isinstance(CONDITION.validate_python(written).problems(FACTS), list)
+
+
+UNSIDED = {"m": MetricFacts("ratio", 1.0, False, "neither")}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"threshold": {"metric": "m", "below": 1}},
+        {"comparison": {"metric": "m", "target": 1, "within": 1}},
+        {"count": {"metric": "m", "below": 1}},
+        {"exists": {"metric": "m"}},
+        {"in_a_row": {"metric": "m", "at_most": 1}},
+        {"incident_free": {"metric": "m", "for": "1h"}},
+        {"burn_rate": {"metric": "m", "objective": "99%", "is": "burning", "period": "3d"}},
+        {"trend": {"metric": "m", "is": "rising", "over": "1h"}},
+        {"product": {"metrics": ["m"], "below": 1}},
+        {"consensus": {"metrics": ["m"], "below": 1}},
+    ],
+    ids=lambda written: next(iter(written)),
+)
+def test_the_stable_side_of_a_metric_without_sides_is_a_problem_in_every_kind(written):
+    (kind,) = written
+    spec = CONDITION.validate_python({kind: {**written[kind], "side": "stable"}})
+    assert any("side stable asked for, but the metric has no sides" in problem for problem in spec.problems(UNSIDED))
+    assert spec.needs()[0].selector.side == "stable"

@@ -114,3 +114,23 @@ def test_what_makes_no_sense_is_refused(kind, fields):
 def test_problems(kind, fields, said):
     facts = {"m": MetricFacts("count", 60.0, True, "neither")}
     assert said in "; ".join(condition(kind, metric="m", **fields).problems(facts))
+
+
+def test_in_a_row_above_a_limit_in_another_unit():
+    spec = condition("in_a_row", metric="m", more_than=1, above="1s", over="10m")
+    assert spec.judge(canary(m=every_minute([500.0, 1500.0, 1500.0])), NOW_S).passed
+    assert spec.problems({"m": MetricFacts("ms", 60.0, True, "neither")}) == []
+    assert "the metric is in 'count'" in spec.problems({"m": MetricFacts("count", 60.0, True, "neither")})[0]
+
+
+@pytest.mark.parametrize(("over", "fits"), [("3m", True), ("2m59s", False)])
+def test_in_a_row_must_hold_one_more_than_its_limit(over, fits):
+    spec = condition("in_a_row", metric="m", more_than=2, over=over)
+    assert (spec.problems({"m": MetricFacts("count", 60.0, True, "neither")}) == []) is fits
+
+
+def test_a_count_says_which_unit_does_not_fit():
+    spec = condition("count", metric="m", at_most="5ms")
+    assert spec.problems({"m": MetricFacts("count", 60.0, True, "neither")})[0].startswith("m: 5ms is in 'ms' (time)")
+    found = spec.judge(canary(m=every_minute([1.0], unit="count")), NOW_S)
+    assert found.reason.startswith("m: 5ms is in 'ms' (time)")

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from gates.observation import Selector
 from gates.verdict import Verdict
-from tests.gates.strategies import NOW_S, canary, condition, every_minute
+from tests.gates.strategies import NOW_S, canary, condition, every_minute, words
 
 PASS, INCONCLUSIVE, FAIL = Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL
 HOURS = 7 * 24
@@ -93,3 +93,36 @@ def test_needs_reach_back_over_the_days():
 def test_what_makes_no_sense_is_refused(fields):
     with pytest.raises(ValidationError):
         condition("stable", **{"of": [QUICK], "for": "7d", **fields})
+
+
+def stable_words(values, every="5m", for_="30m"):
+    spec = condition("stable", of=[{"category": {"metric": "m", "is": "full"}}], **{"for": for_, "every": every})
+    return spec.judge(canary(m=words(values)), NOW_S)
+
+
+@pytest.mark.parametrize(
+    ("wrong_ago_min", "verdict"),
+    [(None, PASS), (30, PASS), (25, INCONCLUSIVE), (26, PASS), (5, INCONCLUSIVE), (3, PASS), (0, FAIL)],
+)
+def test_moments_of_the_past_are_those_of_the_window(wrong_ago_min, verdict):
+    """Judged 25, 20, ... and 0 minutes ago."""
+    values = ["full" if 40 - index != wrong_ago_min else "lite" for index in range(41)]
+    found = stable_words(values)
+    assert found.verdict is verdict, found.reason
+    if verdict is PASS:
+        assert found.parts[0].reason == "m is 'full', one of 'full'; so for 30m"
+
+
+def test_one_moment_is_enough_when_it_is_the_whole_time():
+    assert stable_words(["full"] * 5, every="10m", for_="10m").passed
+
+
+def test_numbers_go_along():
+    quiet = condition("incident_free", metric="m", **{"for": "1h"}).judge(canary(m=every_minute([0.0] * 30)), NOW_S)
+    assert quiet.numbers == {"held_s": 1740.0, "for_s": 3600.0}
+    mean = {"threshold": {"metric": "m", "below": 5, "statistic": "mean", "over": "5m"}}
+    for minutes, verdict in ((40, PASS), (12, INCONCLUSIVE)):
+        part = (
+            condition("stable", of=[mean], **{"for": "20m"}).judge(canary(m=every_minute([1.0] * minutes)), NOW_S).parts[0]
+        )
+        assert (part.verdict, part.numbers) == (verdict, {"value": 1.0, "limit": 5.0})

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gates.condition import MetricFacts
-from gates.ladder import Ladder, LadderLook, LadderState, move_by_person, move_down, step_ladder
+from gates.hold import Hold
+from gates.ladder import Ladder, LadderLook, LadderState, may_leave, move_by_person, move_down, step_ladder
 from tests.gates.strategies import NOW_S, canary, every_minute
 
 
@@ -144,3 +145,45 @@ def test_problems_and_needs_are_those_of_its_conditions():
 def test_a_state_that_is_none_is_refused(kept):
     with pytest.raises(ValueError, match="no state of a ladder"):
         LadderState.from_json(kept)
+
+
+def test_moves_keep_the_clocks_that_go_on():
+    entering = {"fallback": Hold(NOW_S - 30)}
+    state = LadderState(0, NOW_S, entering, Hold(NOW_S))
+    assert move_down(LADDER, state) == LadderState(1, NOW_S, entering)
+    assert move_down(LADDER, state, to="fallback") == LadderState(2, NOW_S, entering)
+    assert move_by_person(LADDER, state, "lite") == LadderState(1, NOW_S)
+
+
+def test_the_whole_state_moves_on():
+    high = LadderLook(enter={"lite": True, "fallback": True, "baseline": False})
+    before = LadderState(0, NOW_S - 60, {"lite": Hold(NOW_S - 60), "fallback": Hold(NOW_S - 60)})
+    down = step_ladder(LADDER, before, high, NOW_S, 90.0)
+    assert down == LadderState(2, NOW_S, before.entering)
+    well = LadderLook(enter=dict.fromkeys(("lite", "fallback", "baseline"), False), recover={"fallback": True})
+    recovering = LadderState(2, NOW_S - 60, {}, Hold(NOW_S - 120))
+    up = step_ladder(LADDER, recovering, LadderLook({**well.enter, "lite": True}, well.recover), NOW_S, 90.0)
+    assert up == LadderState(1, NOW_S, {"lite": Hold(NOW_S)})
+
+
+def test_it_does_not_go_up_while_the_breach_that_led_down_is_there():
+    both = LadderLook(enter={"lite": False, "fallback": True, "baseline": False}, recover={"fallback": True})
+    state = LadderState(2, NOW_S - 60, {"fallback": Hold(NOW_S - 600)}, Hold(NOW_S - 600))
+    after = step_ladder(LADDER, state, both, NOW_S, 90.0)
+    assert (after.rung, after.recovering) == (2, None)
+
+
+@pytest.mark.parametrize(
+    ("needs_a_person", "leaves"), [(True, [False, True, True, False]), (False, [False, True, True, True])]
+)
+def test_which_rungs_it_leaves_by_itself(needs_a_person, leaves):
+    ladder = LADDER.model_copy(update={"last_rung_needs_a_person": needs_a_person})
+    assert [may_leave(ladder, rung) for rung in range(4)] == leaves
+
+
+def test_a_rung_that_the_ladder_no_longer_has_is_its_last():
+    assert step_ladder(LADDER, LadderState(9), LadderLook(), NOW_S, 90.0).rung == 3
+
+
+def test_a_state_before_the_first_look_reads_back():
+    assert LadderState.from_json(LadderState().as_json()) == LadderState()

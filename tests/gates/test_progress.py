@@ -127,3 +127,16 @@ def test_completion_needs_every_step(entries: list[Entry]) -> None:
     if isinstance(next_action(STOPS, entries, []), Finish):
         newest = {one.step_id: one.event for one in entries}
         assert all(newest.get(stop.id) in (Event.DONE, Event.SKIPPED) for stop in STOPS)
+
+
+@pytest.mark.parametrize(
+    ("percents", "expected"),
+    [([50], 50), ([50, 30], 30), ([1, None], None), ([None, 50], None), ([50, 0], 0), ([0, 1], 0)],
+)
+def test_of_several_ways_back_the_deepest_is_taken_as_far_as_it_was_asked(
+    percents: list[int | None], expected: int | None
+) -> None:
+    wishes = [Wish("roll_back", f"p{percent}", f"to {percent}", percent) for percent in percents]
+    assert next_action(STOPS, done("a.01"), wishes) == RollBack(
+        f"to {expected}", f"p{expected}", expected, Outcome.ROLLED_BACK
+    )

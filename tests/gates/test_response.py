@@ -130,3 +130,53 @@ def test_while_the_first_of_the_tree_settles_the_others_do_not_take_its_place():
     fires = [firing("reduce", since_s=NOW_S - 100, settle_s=60), firing("throttle")]
     history = [made("reduce", NOW_S - 10, settle_s=60)]
     assert due(fires, history, NOW_S, decision_tree=["reduce", "throttle"]) == ()
+
+
+def other(name, trigger):
+    """The same response, asked for by another trigger."""
+    one = firing(name)
+    return Firing(trigger, one.response, one.since_s, one.settle_s)
+
+
+def test_what_another_trigger_was_answered_with_is_not_an_answer_to_this_one():
+    history = [made("throttle", NOW_S)]
+    assert names(due([other("throttle", "second")], history, NOW_S)) == ["second"]
+
+
+def test_another_answer_to_the_same_trigger_is_not_this_one():
+    history = [Made("throttle", RESPONSE.validate_python("notify").rank, NOW_S)]
+    assert names(due([firing("throttle")], history, NOW_S)) == ["throttle"]
+
+
+@pytest.mark.parametrize(("age_s", "expected"), [(0.4, []), (0.5, ["second"])])
+def test_one_that_is_as_bad_waits_for_the_other_to_settle_however_short_that_is(age_s, expected):
+    history = [made("throttle", NOW_S - age_s, settle_s=0.5)]
+    assert names(due([other("throttle", "second")], history, NOW_S)) == expected
+
+
+@pytest.mark.parametrize(("age_s", "expected"), [(0.4, []), (0.5, ["throttle"])])
+def test_a_settling_time_below_a_second_counts(age_s, expected):
+    fires = [firing("throttle", since_s=NOW_S - 9, settle_s=0.5)]
+    assert names(due(fires, [made("throttle", NOW_S - age_s, settle_s=0.5)], NOW_S)) == expected
+
+
+@pytest.mark.parametrize(("age_s", "expected"), [(59.0, []), (60.0, ["page"])])
+def test_a_page_is_repeated_after_its_settling_time(age_s, expected):
+    fires = [firing("page", since_s=NOW_S - 500, settle_s=60)]
+    assert names(due(fires, [made("page", NOW_S - age_s, settle_s=60)], NOW_S)) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [({"to": "101%"}, "to: 101% must be from 0% to 100%"), ({"to": "5ms"}, "to: 5ms is in 'ms' (time)")],
+)
+def test_a_weight_is_named_with_what_is_wrong(fields, said):
+    for spec in (ReduceWeight, RollBack):
+        with pytest.raises(ValidationError) as refused:
+            spec.model_validate(fields)
+        assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("to", ["0%", "100%"])
+def test_both_ends_are_weights(to):
+    assert ReduceWeight.model_validate({"to": to}).weight_after(100) == int(to.removesuffix("%"))

@@ -212,3 +212,23 @@ def test_a_unit_that_does_not_fit_the_series_is_inconclusive():
 def test_duplicates_and_order_do_not_matter_and_a_missing_one_hides_nothing():
     series = Series.of([(NOW_S, 9.0), (NOW_S - 60, 1.0), (NOW_S, None)], unit="ms", interval_s=60)
     assert Threshold(metric="m", at_most=5).judge({Selector("m", "canary"): series}, NOW_S).verdict is FAIL
+
+
+@pytest.mark.parametrize(
+    ("over", "interval_s", "min_samples", "fits"),
+    [
+        ("60s", 60.0, 1, True),
+        ("59s", 60.0, 1, False),
+        ("9m", 60.0, 10, True),
+        ("8m59s", 60.0, 10, False),
+        ("1s", 0.5, 2, True),
+    ],
+)
+def test_a_window_that_just_holds_enough_samples_fits(over, interval_s, min_samples, fits):
+    spec = Threshold(metric="m", at_most=1, statistic="mean", over=over, min_samples=min_samples)
+    assert (spec.problems({"m": MetricFacts("ms", interval_s, True, "neither")}) == []) is fits
+
+
+@pytest.mark.parametrize(("min_samples", "verdict"), [(60, PASS), (61, INCONCLUSIVE)])
+def test_held_needs_at_least_its_samples(min_samples, verdict):
+    assert judge([500.0] * 70, **HELD, min_samples=min_samples).verdict is verdict

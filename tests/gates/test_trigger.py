@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gates.condition import MetricFacts
+from gates.hold import Hold
 from gates.trigger import Trigger, TriggerState, step, truth_of
 from gates.verdict import Verdict
 from tests.gates.strategies import NOW_S, canary, every_minute
@@ -238,3 +239,40 @@ def test_reads_back_as_written_and_in_one_line():
 def test_a_state_that_is_none_is_refused(kept):
     with pytest.raises(ValueError, match="needed"):
         TriggerState.from_json(kept)
+
+
+def test_the_whole_state_moves_on_and_reads_back():
+    spec = trigger(recover={"when": {"threshold": {"metric": "m", "below": 1}}, "for": "1m"}, keep_firing_for="10s")
+    looks = [(0, True, None), (15, True, True), (30, False, True), (45, None, True), (60, False, True), (75, True, True)]
+    states = [TriggerState()]
+    for at, truth, healed in looks:
+        states.append(step(spec, states[-1], truth, NOW_S + at, 60.0, recovered=healed))
+    since = Hold(NOW_S)
+    assert states[1:] == [
+        TriggerState("firing", NOW_S, since, NOW_S),
+        TriggerState("firing", NOW_S + 15, since, NOW_S),
+        TriggerState("firing", NOW_S + 30, since, NOW_S, Hold(NOW_S + 30), Hold(NOW_S + 15 + 15)),
+        TriggerState("firing", NOW_S + 45, since, NOW_S, Hold(NOW_S + 30, 15.0), Hold(NOW_S + 30)),
+        TriggerState("firing", NOW_S + 60, since, NOW_S, Hold(NOW_S + 30, 15.0), Hold(NOW_S + 30)),
+        TriggerState("firing", NOW_S + 75, since, NOW_S),
+    ]
+    for state in states:
+        assert TriggerState.from_json(json.loads(json.dumps(state.as_json()))) == state
+
+
+def test_what_ends_is_as_new_but_for_the_time_of_the_look():
+    ended = step(trigger(), TriggerState("firing", NOW_S, Hold(NOW_S), NOW_S), False, NOW_S + 15, 60.0)
+    assert ended == TriggerState(last_s=NOW_S + 15)
+    assert step(trigger(), TriggerState(), False, NOW_S, 60.0) == TriggerState(last_s=NOW_S)
+
+
+def test_lists_and_quantities_are_said_in_words():
+    spec = Trigger.model_validate({"when": {"any": [BREACH, {"threshold": {"metric": "n", "between": [1, 2]}}]}})
+    assert spec.describe() == "any threshold m above 5, threshold n between 1, 2: notify (warning)"
+    assert Trigger.model_validate({"when": "manual"}).judge({}, NOW_S).reason == "set off by a person only"
+
+
+def test_problems_name_both_the_breach_and_its_form():
+    burning = {"burn_rate": {"metric": "gone", "objective": "99%", "is": "within_budget"}}
+    found = Trigger.model_validate({"when": burning}).problems({})
+    assert len(found) == 2

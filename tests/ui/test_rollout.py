@@ -2,12 +2,8 @@
 
 import re
 
-import pytest
-
 from tests.stack import RunningStack, until
 from tests.ui.page import Page
-
-pytestmark = pytest.mark.xdist_group("stack")
 
 RESUME_FORM = "Provide input to resume"
 
