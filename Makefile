@@ -7,10 +7,10 @@ STAMP := $(VENV)/.installed
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: setup demo up test lint format bench clean help
+.PHONY: setup demo up test test-slow lint format bench clean help
 
 help: ## what there is
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python {v.major}.{v.minor} < 3.11; install 3.11 or newer, or name it: make PYTHON=python3.12 ...")'
@@ -30,7 +30,11 @@ up: setup ## server, worker, watch and sandbox, until Ctrl-C
 
 test: setup ## all tests
 	-@$(BIN)/python -m chrysalis.local.browser >/dev/null
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not stack"
+	$(BIN)/python -m pytest -m "stack and not slow"
+
+test-slow: setup ## those that take minutes
+	$(BIN)/python -m pytest -m slow
 
 lint: setup ## format, lint, types, layers
 	$(BIN)/ruff format --check .

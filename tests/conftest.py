@@ -9,7 +9,7 @@ __all__ = ["stack"]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests that need the stack run on one worker, so that only one stack is started."""
+    """Mark every test that needs the stack: `make test` runs them after the others, in one process and with one stack."""
     for item in items:
         if "stack" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("stack"))
+            item.add_marker(pytest.mark.stack)

@@ -147,7 +147,7 @@ def running_stack(home: Path) -> Iterator[RunningStack]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """The session's stack. Tests that use it are marked `xdist_group("stack")`, so that one worker runs them all."""
+    """The session's stack. Tests that use it are marked `stack` and run in one process."""
     with running_stack(tmp_path_factory.mktemp("stack")) as running:
         yield running
 

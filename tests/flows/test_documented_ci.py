@@ -12,10 +12,7 @@ from chrysalis.settings import CHECKOUT
 from tests.desk import Desk
 from tests.stack import SPEED, until
 
-pytestmark = [
-    pytest.mark.xdist_group("stack"),
-    pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="curl and jq are not installed"),
-]
+pytestmark = pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="curl and jq are not installed")
 SNIPPETS = re.findall(r"```sh\n(.*?)```", (CHECKOUT / "docs" / "ci.md").read_text(), re.S)
 CREATE, WAIT, SIGN, ON_CALL = SNIPPETS
 FASTER = CREATE.replace('\\"started_by\\"', f'\\"speed\\": {SPEED:g}, \\"started_by\\"')

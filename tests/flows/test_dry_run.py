@@ -1,6 +1,5 @@
 """A dry run walks through every step and changes nothing."""
 
-
 from tests.desk import Desk
 from tests.stack import SPEED
 

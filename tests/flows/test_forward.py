@@ -1,6 +1,5 @@
 """A rollout goes to its end as CI and people take it there."""
 
-
 from tests.desk import Desk
 
 
