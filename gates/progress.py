@@ -4,7 +4,7 @@ The same function decides in a fresh process after a crash, in rehearsal and in 
 what it says. It never looks at a clock: time is in the journal, because a wait ends by an entry that the watch wrote.
 
 Order of precedence, first that applies:
-  1. a way back that was begun is finished, whatever else is asked;
+  1. a way back that was begun is finished, whatever else is asked, and after it nothing goes forward again;
   2. an abort, then a way back asked for (by a person, the watch, or a step that failed);
   3. a rollout that was told to pause holds;
   4. the first step that is not done runs; a step that was begun and not ended is run again (every step may be repeated);
@@ -143,6 +143,8 @@ def _way_back(stops: Sequence[Stop], status: dict[str, Entry], wishes: Sequence[
         if entry is not None and entry.event is Event.FAILED:
             outcome = Outcome.REJECTED if entry.rejected else Outcome.ROLLED_BACK
             return RollBack(entry.reason, "chrysalis", None, outcome)
+    if whole is not None and whole.event is Event.DONE:
+        return Finish(Outcome.ROLLED_BACK, whole.reason)
     if whole is not None and whole.event is Event.BEGUN:
         return RollBack(whole.reason, "chrysalis", None, Outcome.ROLLED_BACK)
     return None

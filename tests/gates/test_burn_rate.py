@@ -148,3 +148,10 @@ def test_percent_are_ratios():
     windows = [{"budget": "50%", "over": "20m", "short": "5m"}]
     assert half_budget("burning", windows).judge(ratio([30.0] * 20, unit="%"), NOW_S).passed
     assert not half_budget("burning", windows).judge(ratio([20.0] * 20, unit="%"), NOW_S).passed
+
+
+def test_samples_from_before_the_windows_are_not_among_those_wanted():
+    windows = [{"budget": "50%", "over": "5m", "short": "0s"}]
+    seen = ratio([0.9] * 30)
+    assert half_budget("burning", windows, min_samples=5).judge(seen, NOW_S).passed
+    assert half_budget("burning", windows, min_samples=6).judge(seen, NOW_S).verdict is Verdict.INCONCLUSIVE

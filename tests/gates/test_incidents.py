@@ -126,3 +126,15 @@ def test_numbers_go_along():
             condition("stable", of=[mean], **{"for": "20m"}).judge(canary(m=every_minute([1.0] * minutes)), NOW_S).parts[0]
         )
         assert (part.verdict, part.numbers) == (verdict, {"value": 1.0, "limit": 5.0})
+
+
+@pytest.mark.parametrize(("held", "verdict"), [("30m", PASS), ("31m", INCONCLUSIVE)])
+def test_what_must_hold_as_long_anyway_is_held_once_and_not_twice(held, verdict):
+    lasting = {"threshold": {"metric": "m", "below": 5, "held": held}}
+    found = condition("stable", of=[lasting], **{"for": "30m"}).judge(canary(m=every_minute([1.0] * 35)), NOW_S)
+    assert found.verdict is verdict, found.reason
+
+
+def test_what_is_left_is_said():
+    quiet = condition("incident_free", metric="m", **{"for": "1h"}).judge(canary(m=every_minute([0.0] * 30)), NOW_S)
+    assert quiet.reason.startswith("m: quiet, 30 samples < at least 90% of the 60 expected; 1h wanted, ")

@@ -80,6 +80,12 @@ def done(*step_ids: str) -> list[Entry]:
             id="a way back that was begun is finished",
         ),
         pytest.param(
+            [*done("a.01"), entry(ROLLBACK_STEP, "begun", "breach"), entry(ROLLBACK_STEP, "done", "breach")],
+            [],
+            Finish(Outcome.ROLLED_BACK, "breach"),
+            id="after the way back nothing goes forward again",
+        ),
+        pytest.param(
             [*done("a.01"), entry(ROLLBACK_STEP, "failed", "router gone")],
             [],
             Hold("the way back could not be finished: router gone"),
