@@ -13,7 +13,7 @@ from tests.stack import PLANS
 PLAN: Plan = parse_plan((PLANS / "quick" / "plan.yaml").read_text(), "quick").plan
 VARIABLES = {
     "ENVOY_ADMIN_URL": "http://127.0.0.1:9901",
-    "ENVOY_ROUTE_FILE": "/tmp/rds.json",  # noqa: S108 - only a name, nothing is written
+    "ENVOY_ROUTE_FILE": "routes/rds.json",
     "SERVICE_URL": "http://127.0.0.1:8080/",
     "PROMETHEUS_URL": "http://127.0.0.1:9090",
 }
