@@ -151,7 +151,7 @@ def test_percent_are_ratios():
 
 
 def test_samples_from_before_the_windows_are_not_among_those_wanted():
-    windows = [{"budget": "50%", "over": "5m", "short": "0s"}]
+    windows = [{"budget": "20%", "over": "5m", "short": "0s"}]
     seen = ratio([0.9] * 30)
     assert half_budget("burning", windows, min_samples=5).judge(seen, NOW_S).passed
     assert half_budget("burning", windows, min_samples=6).judge(seen, NOW_S).verdict is Verdict.INCONCLUSIVE
