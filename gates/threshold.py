@@ -88,7 +88,9 @@ class Threshold(Bounded):
         """
         found = observations.get(self.selector)
         between = self.statistic in BETWEEN_EXTREMES or self.statistic.startswith("p")
-        if self.over is None or not between or not isinstance(found, Series) or not found.interval_s > 0:
+        if self.over is None or not between or not isinstance(found, Series):
+            return None
+        if not (np.isfinite(found.interval_s) and found.interval_s > 0):
             return None
         allowed_s = STALE_INTERVALS * found.interval_s if self.stale_after is None else self.stale_after.total_seconds()
         usable = np.isfinite(found.values)
