@@ -6,6 +6,7 @@
 | `CHRYSALIS_LEDGER_URL` | SQLAlchemy URL of the ledger | SQLite in the home folder |
 | `CHRYSALIS_PLANS` | folder with one folder per plan | `deployments` in the checkout |
 | `CHRYSALIS_PEOPLE` | file that says who people are | `people.yaml` in the folder of the plans, if it is there |
+| `CHRYSALIS_KEY_FILE` | key that seals the secrets of one-time codes, mode 600 | `key` in the home folder |
 | `CHRYSALIS_WATCH_INTERVAL` | the watch's tick, as a duration | `1s` |
 | `CHRYSALIS_SUSPEND_AFTER` | a wait longer than this gives its process back | `20s` |
 
@@ -37,6 +38,7 @@ class Settings:
     plans: Path
     people_file: Path | None
     """None: there is none, and each plan's own people are all there are."""
+    key_file: Path
     watch_interval_s: float
     suspend_after_s: float
 
@@ -50,6 +52,7 @@ class Settings:
             home=home,
             ledger_url=given.get("CHRYSALIS_LEDGER_URL") or f"sqlite:///{home / 'ledger.db'}",
             plans=plans,
+            key_file=Path(given.get("CHRYSALIS_KEY_FILE") or home / "key"),
             people_file=_people_file(given.get("CHRYSALIS_PEOPLE"), plans),
             watch_interval_s=_seconds(given, "CHRYSALIS_WATCH_INTERVAL", "1s"),
             suspend_after_s=_seconds(given, "CHRYSALIS_SUSPEND_AFTER", "20s"),

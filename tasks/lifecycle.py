@@ -12,13 +12,14 @@ from prefect.runtime import flow_run
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import LedgerError, NotAllowed, PlanError
-from chrysalis.ledger import Lease, Ledger, NewRollout, Rollout
+from chrysalis.ledger import Lease, Ledger, NewRollout, Rollout, Wait
 from chrysalis.plan import LoadedPlan, Phase, load_plan
 from chrysalis.plan.steps import Activate, SetFlag, SetRoute, SetWeight, Waves
 from gates.progress import Outcome
 from tasks import approve
 from tasks.artifacts import artifact_key, show_markdown
-from tasks.prefect_api import answer
+from tasks.prefect_api import Answer, answer
+from tasks.proof import Code
 from tasks.report import report_markdown, timeline_markdown
 from tasks.rolling_back import settle
 from tasks.step import log
@@ -210,26 +211,40 @@ def await_end(rollout_id: str) -> Rollout:
 def take_answers(rollout_id: str) -> str:
     """Hand what people typed into the form of the last suspension to the one function that signs.
 
-    Read from the API, so that an answer is not lost with the process that resumed. Returns why one was not accepted, for
-    the next form; empty when there is nothing to say.
+    Read from the API, so that an answer is not lost with the process that resumed; one that was taken is not taken again.
+    Returns why one was not accepted, for the next form; empty when there is nothing to say.
     """
     workspace = Workspace.open(rollout_id, 0)
     for open_wait in workspace.ledger.waits(rollout_id):
         if open_wait.kind != "sign_off" or not open_wait.is_open or not open_wait.pauses:
             continue
-        given = answer(str(flow_run.get_id()), f"wait-{open_wait.id}-{open_wait.pauses}")
+        key = f"wait-{open_wait.id}-{open_wait.pauses}"
+        entered = answer(str(flow_run.get_id()), key)
+        if entered is None:
+            told = {"step": open_wait.step_id, "why": "the run was set going without an answer; nothing is signed"}
+            workspace.ledger.record_refusal("unknown", "sign_off", rollout_id, told, now=utc_now())
+            continue
         try:
-            return _take_answer(workspace, open_wait.step_id, given or {})
+            _take_answer(workspace, open_wait, key, entered)
         except NotAllowed as error:
             log().warning("sign-off not accepted: %s", error)
             return str(error)
     return ""
 
 
-def _take_answer(workspace: Workspace, step_id: str, given: dict[str, str]) -> str:
-    decision = given.get("decision")
-    if decision not in ("approve", "reject"):
-        return ""
-    approver, comment = str(given.get("approver", "")).strip(), str(given.get("comment") or "")
-    approve.sign(workspace, step_id, approver, decision=decision, comment=comment, door="ui")  # type: ignore[arg-type]
-    return ""
+def _take_answer(workspace: Workspace, waits: Wait, key: str, entered: Answer) -> None:
+    decision = entered.given.get("decision")
+    taken = {one.proof.get("answer") for one in workspace.ledger.sign_offs(workspace.rollout.id, waits.step_id)}
+    if decision not in ("approve", "reject") or key in taken:
+        return
+    approve.sign(
+        workspace,
+        waits.step_id,
+        str(entered.given.get("approver", "")).strip(),
+        decision=decision,
+        comment=str(entered.given.get("comment") or ""),
+        door="ui",
+        offered=Code(str(entered.given.get("code") or ""), entered.entered_at),
+        shown=workspace.ledger.shown(waits.id, waits.pauses),
+        answer=key,
+    )

@@ -3,6 +3,7 @@
 Every call is bounded in time: the watch must go on protecting while the API is down.
 """
 
+import json
 import os
 import time
 from dataclasses import dataclass
@@ -87,10 +88,21 @@ def reschedule(flow_run_id: str, note: str) -> bool:
     return True
 
 
-def answer(flow_run_id: str, pause_key: str) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What somebody entered into a form, and when, as the server recorded it."""
+
+    given: dict[str, Any]
+    entered_at: datetime
+
+
+def answer(flow_run_id: str, pause_key: str) -> Answer | None:
     """What somebody typed into the form of that suspension; None when nobody has yet. Raises PrefectUnavailable."""
-    found = _call("GET", f"/flow_runs/{flow_run_id}/input/suspended-{pause_key}-response", absent=None)
-    return found if isinstance(found, dict) else None
+    key = f"suspended-{pause_key}-response"
+    for found in _call("POST", f"/flow_runs/{flow_run_id}/input/filter", {"prefix": key, "limit": 10}):
+        if found["key"] == key and isinstance(given := json.loads(found["value"]), dict):
+            return Answer(given, datetime.fromisoformat(str(found["created"])))
+    return None
 
 
 def deployment_id(deployment: str) -> str:

@@ -5,7 +5,7 @@ Pure where it can be: `counted_s` says how much of the time between two ticks wa
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from chrysalis.ledger import Ledger, Tick, Wait
@@ -13,10 +13,16 @@ from chrysalis.plan import PlannedStep
 from chrysalis.plan.steps import Gate, SignOff, Soak
 from gates.combine import judge_one
 from gates.condition import Condition
+from gates.signoff import expired, reminders_due
 from gates.units import format_duration
 from gates.verdict import Finding, Verdict, worst
+from tasks import approve
 from tasks.notify import tell
+from tasks.seen import look_again
 from tasks.workspace import Workspace
+
+LOOK_AGAIN_AFTER = timedelta(seconds=30)
+"""How often, by the real clock, what a pending sign-off was given for is judged again."""
 
 
 def counted_s(wait: Wait, last_tick: datetime | None, now: datetime, most_s: float) -> float:
@@ -107,21 +113,38 @@ def _gate(ledger: Ledger, glance: Glance) -> None:
 
 
 def _sign_off(glance: Glance) -> None:
+    """Remind, page when the time is over, and void what was signed for findings that have got worse."""
     spec = glance.step.spec
     if not isinstance(spec, SignOff):
         return
-    rule = glance.workspace.plan.sign_offs[spec.rule]
-    if rule.within is not None and glance.waited_s > rule.within.total_seconds():
-        _late(
-            glance, f"sign-off {glance.step.title} is not complete after {format_duration(rule.within)}; it goes on waiting"
-        )
+    rule, opened = glance.workspace.plan.sign_offs[spec.rule], approve.opened_at(glance.wait)
+    limit_s = approve.within_s(rule)
+    if expired(opened, glance.now, limit_s):
+        within = format_duration(limit_s or 0)
+        _late(glance, f"sign-off {glance.step.title} is not complete after {within}; it holds and takes no approval")
+        return
+    due = reminders_due(opened, glance.now, rule.remind.total_seconds() if rule.remind else None, limit_s)
+    if due > int((glance.wait.observed or {}).get("reminded", 0)):
+        missing = approve.count(glance.workspace, glance.step, spec).missing
+        tell(glance.workspace, "warning", f"sign-off {glance.step.title} waits", f"still needed: {', '.join(missing)}")
+        _note(glance, reminded=due)
+    elif (glance.now - (glance.wait.ticked_at or opened)) >= LOOK_AGAIN_AFTER:
+        _note(glance)
+        signed = glance.workspace.ledger.sign_offs(glance.wait.rollout_id, glance.wait.step_id)
+        if any(one.void is None for one in signed) and look_again(glance.workspace, glance.step):
+            approve.count(glance.workspace, glance.step, spec)
 
 
 def _late(glance: Glance, said: str) -> None:
     """Page once for a wait that is over its time. It holds; time never grants anything."""
     if not (glance.wait.observed or {}).get("late"):
         tell(glance.workspace, "page", said, str(glance.wait.detail.get("said") or glance.wait.detail.get("reason") or ""))
-        glance.workspace.ledger.tick_wait(glance.wait.id, 0.0, observed={"late": True}, now=glance.now)
+        _note(glance, late=True)
+
+
+def _note(glance: Glance, **seen: object) -> None:
+    observed = {**(glance.wait.observed or {}), **seen}
+    glance.workspace.ledger.tick_wait(glance.wait.id, 0.0, observed=observed, now=glance.now)
 
 
 def judged(glance: Glance, conditions: Sequence[Condition]) -> list[Finding]:
