@@ -8,11 +8,14 @@ import sys
 
 import typer
 
-from chrysalis.cli_act import abort, approve, measure, operate, pause, reject, resume, rollback, trigger
+from chrysalis.cli_act import abort, measure, operate, pause, resume, rollback, trigger
 from chrysalis.cli_judge import app as judge_app
 from chrysalis.cli_local import demo, up
+from chrysalis.cli_people import app as people_app
 from chrysalis.cli_plan import app as plan_app
 from chrysalis.cli_rollout import history, show, start, status
+from chrysalis.cli_sign import app as sign_offs_app
+from chrysalis.cli_sign import approve, reject
 from chrysalis.errors import ChrysalisError
 from chrysalis.sandbox.cli import app as sandbox_app
 
@@ -24,6 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(plan_app, name="plan", help="Check and show plans.")
+app.add_typer(people_app, name="people", help="Who people are, how they prove it, who stands in for whom.")
+app.add_typer(sign_offs_app, name="sign-offs", help="Sign with a key of your own, open anew, export for an auditor.")
 app.add_typer(judge_app, name="judge", help="Judge given series, without any server.")
 app.add_typer(sandbox_app, name="sandbox", help="Real parts on loopback to try things on.")
 LOOKING = (start, status, show, history)

@@ -16,7 +16,7 @@ from gates.signoff import Rule, Seen, Signature, Tally, expired, grant, why_void
 from gates.signoff import tally as tally_of
 from gates.units import format_duration
 from tasks.notify import tell
-from tasks.permission import LONGEST_NAME
+from tasks.permission import LONGEST_NAME, require
 from tasks.proof import Offered, prove
 from tasks.seen import Shown, look_again, seen, shown_findings, verdicts
 from tasks.step import Before, Done, Waiting, open_wait, step_task
@@ -141,11 +141,10 @@ def _placed(
     earlier = next((one for one in standing if one.approver == made.approver), None)
     if earlier is not None and _signed_at(made) <= _signed_at(earlier):
         raise NotAllowed(f"{made.approver} has decided later than this was signed; a signed text counts once")
-    people = workspace.people
     granted = grant(
         rule_of(workspace, spec),
         made.approver,
-        roles_of={name: frozenset(r for r in p.roles if people.role_may(r, "approve")) for name, p in people.people.items()},
+        roles_of=workspace.people.signers(),
         givers=[one.giver for one in workspace.ledger.delegations(made.at) if one.taker == made.approver],
         starter=workspace.rollout.started_by,
         standing=[_signature(one) for one in standing if one.void is None],
@@ -201,6 +200,7 @@ def pending(workspace: Workspace, step_id: str | None = None) -> tuple[PlannedSt
 
 def open_anew(workspace: Workspace, by: str) -> str:
     """Give a sign-off whose time is over its time again; what was signed before counts no more. Raises NotAllowed."""
+    require("start", by, workspace.rollout.id)
     planned, spec = pending(workspace)
     wait = _wait(workspace, planned.id)
     now = utc_now()
@@ -254,8 +254,7 @@ def rule_of(workspace: Workspace, spec: kinds.SignOff) -> Rule:
 def may_sign(workspace: Workspace, rule: str) -> list[str]:
     """Who may sign by that rule of the plan, those included to whom somebody delegated."""
     roles = workspace.plan.sign_offs[rule].roles
-    people = workspace.people
-    able = {name for role in roles if people.role_may(role, "approve") for name in people.holders(role)}
+    able = {name for name, held in workspace.people.signers().items() if held & set(roles)}
     return sorted(able | {one.taker for one in workspace.ledger.delegations(utc_now()) if one.giver in able})
 
 

@@ -13,17 +13,18 @@ from prefect.runtime import flow_run
 from chrysalis.clock import utc_now
 from chrysalis.errors import LedgerError, NotAllowed, PlanError
 from chrysalis.ledger import Lease, Ledger, NewRollout, Rollout, Wait
-from chrysalis.plan import LoadedPlan, Phase, load_plan
+from chrysalis.plan import LoadedPlan, Phase, check_people, load_plan
 from chrysalis.plan.steps import Activate, SetFlag, SetRoute, SetWeight, Waves
 from gates.progress import Outcome
 from tasks import approve
 from tasks.artifacts import artifact_key, show_markdown
+from tasks.permission import require_for_plan
 from tasks.prefect_api import Answer, answer
 from tasks.proof import Code
 from tasks.report import report_markdown, timeline_markdown
 from tasks.rolling_back import settle
 from tasks.step import log
-from tasks.workspace import Workspace, open_ledger, settings
+from tasks.workspace import Workspace, open_ledger, people_of, settings
 
 LEASE_S = 15.0
 RENEW_S = 4.0
@@ -38,9 +39,10 @@ def register(
 ) -> tuple[Rollout, bool]:
     """The rollout of this release: the one there is, or a new one (True). Changes nothing when it may not start.
 
-    Raises PlanError, SettingsError, ServiceBusy, LedgerUnavailable.
+    Raises PlanError, SettingsError, NotAllowed, ServiceBusy, LedgerUnavailable.
     """
     loaded = checked(plan, version, speed)
+    require_for_plan("start", started_by, loaded.plan)
     ledger = open_ledger()
     new = NewRollout(
         plan_name=plan,
@@ -60,8 +62,11 @@ def register(
 
 def checked(plan: str, version: str, speed: float) -> LoadedPlan:
     """The plan, if it and what it is started with are sound. Raises PlanError, SettingsError."""
-    loaded = load_plan(settings().plan_file(plan))
+    file = settings().plan_file(plan)
+    loaded = load_plan(file)
     refuse_if_not_runnable(loaded)
+    if wrong := check_people(loaded, people_of(loaded.plan).signers(), str(file)):
+        raise PlanError("\n".join(str(problem) for problem in wrong))
     if not version.strip():
         raise PlanError("version: found nothing, expected the version to roll out, such as 2.1.0")
     if not 1.0 <= speed <= 1_000_000:

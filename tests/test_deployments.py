@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from chrysalis.plan import load_plan
+from chrysalis.people import load_people
+from chrysalis.plan import check_people, load_plan
 
 CHECKOUT = Path(__file__).parent.parent
 PLANS = sorted((CHECKOUT / "deployments").glob("*/plan.yaml"))
@@ -28,6 +29,14 @@ def test_plan_is_sound_and_in_its_folder(path: Path) -> None:
         *(found for one in plan.targets.values() if (found := getattr(one, "migrations", None))),
     ]
     assert [name for name in beside if not (path.parent / name).exists()] == []
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.parent.name)
+def test_the_people_there_are_can_sign_everything_that_a_plan_asks_for(path: Path) -> None:
+    """Also when one of them started it; and somebody may start it."""
+    people = load_people(CHECKOUT / "deployments" / "people.yaml")
+    assert check_people(load_plan(path), people.signers(), str(path)) == []
+    assert people.able("start")
 
 
 def test_every_plan_has_a_deployment_and_every_deployment_a_plan() -> None:
