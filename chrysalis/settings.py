@@ -61,14 +61,18 @@ class Settings:
     def plan_file(self, name: str) -> Path:
         """The file of the plan of that name; plans run only from the plans folder. Raises SettingsError."""
         path = self.plans / name / "plan.yaml"
-        if not _PLAN_NAME.fullmatch(name) or not path.is_file():
+        if not _PLAN_NAME.fullmatch(name) or not self._is_plan(path):
             known = ", ".join(self.plan_names()) or "none"
             raise SettingsError(f"no plan {name!r} in {self.plans}; the plans there are: {known}")
         return path
 
     def plan_names(self) -> list[str]:
         """The plans there are, by name."""
-        return sorted(path.parent.name for path in self.plans.glob("*/plan.yaml"))
+        return sorted(path.parent.name for path in self.plans.glob("*/plan.yaml") if self._is_plan(path))
+
+    def _is_plan(self, path: Path) -> bool:
+        """Whether there is a plan, and no link leads out of the plans folder to it."""
+        return path.is_file() and path.resolve().is_relative_to(self.plans.resolve())
 
     def variables(self) -> Mapping[str, str]:
         """What `${NAME}` in a plan stands for."""
