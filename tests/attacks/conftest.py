@@ -35,7 +35,7 @@ people:
   ravi: {{roles: [architect]}}
 roles:
   ci: {{may: [start]}}
-  manager: {{may: [start, change_people]}}
+  manager: {{may: [start, measure, change_people]}}
 """
 PROPERTY = "attack"
 
@@ -108,6 +108,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("CHRYSALIS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CHRYSALIS_PLANS", str(PLANS))
     monkeypatch.setenv("CHRYSALIS_PEOPLE", str(tmp_path / "people.yaml"))
+    monkeypatch.setenv("PROMETHEUS_URL", "http://127.0.0.1:9")
     monkeypatch.delenv("CHRYSALIS_LEDGER_URL", raising=False)
     for kept in (settings, plan_of):
         kept.cache_clear()
@@ -125,9 +126,13 @@ def open_gate(home: Path) -> OpenGate:
     """Make a gate by the given rule, opened some time ago."""
 
     def make(
-        rule: str = RULE, *, ago: timedelta = timedelta(0), enrolled: tuple[str, ...] = ("dmitri", "pia", "ada")
+        rule: str = RULE,
+        *,
+        ago: timedelta = timedelta(0),
+        enrolled: tuple[str, ...] = ("dmitri", "pia", "ada"),
+        text: str = TEXT,
     ) -> Gate:
-        bench = rollout(TEXT.replace(RULE, rule))
+        bench = rollout(text.replace(RULE, rule))
         opened = utc_now() - ago
         ledger, rollout_id = bench.ledger, bench.rollout.id
         ledger.begin_step(rollout_id, bench.token, step_id=STEP, kind="sign_off", detail={}, now=opened)
