@@ -4,9 +4,11 @@ Adapters are kept per process and per address, so that a tick of the watch or a 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from chrysalis.effects.database.programs import Programs
 from chrysalis.errors import SettingsError
 from chrysalis.metrics.base import MetricSource
 from chrysalis.metrics.http import HttpSource
@@ -53,6 +55,38 @@ def database_url(plan: Plan, name: str, variables: Variables) -> str:
             return fill_in(spec.url, variables, where=where)
         case other:
             raise SettingsError(f"{where} is a {type(other).__name__}, not a database; use a database target")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDatabase:
+    """A database of the service, and what its backups and restores need."""
+
+    url: str
+    backups: Path
+    wal_archive: Path | None
+    time_columns: Mapping[str, str]
+    programs: Programs
+
+
+def database(plan: Plan, name: str, variables: Variables, home: Path) -> ServiceDatabase:
+    """The database that the plan calls `name`; its backups lie in `home/backups/PLAN/NAME` or below `${BACKUPS}`.
+
+    PostgreSQL's programs are those on the PATH, or in `${POSTGRES_PROGRAMS}`. Raises SettingsError.
+    """
+    spec = plan.targets[name]
+    where = f"{plan.name}: target {name}"
+    if not isinstance(spec, parts.Database):
+        raise SettingsError(f"{where} is a {type(spec).__name__}, not a database; use a database target")
+    kept = Path(variables["BACKUPS"]) if variables.get("BACKUPS") else home / "backups"
+    programs = variables.get("POSTGRES_PROGRAMS")
+    archive = None if spec.wal_archive is None else Path(fill_in(spec.wal_archive, variables, where=where))
+    return ServiceDatabase(
+        url=fill_in(spec.url, variables, where=where),
+        backups=kept / plan.name / name,
+        wal_archive=archive,
+        time_columns=spec.time_columns,
+        programs=Programs(Path(programs) if programs else None),
+    )
 
 
 def router_names(plan: Plan) -> tuple[str, ...]:

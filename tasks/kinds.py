@@ -2,10 +2,13 @@
 
 from chrysalis.plan.steps import RUNNABLE
 from tasks.approve import sign_off
+from tasks.back_up import back_up
+from tasks.carry_data import export_data, import_data
 from tasks.evaluate_gate import gate, verify
 from tasks.migrate import migrate
 from tasks.notify import notify
 from tasks.record_baseline import record_baseline
+from tasks.restore import restore
 from tasks.run_command import run_command
 from tasks.set_flag import set_flag
 from tasks.set_route import set_route
@@ -19,6 +22,10 @@ KINDS: dict[str, StepKind] = {
     kind.name: kind
     for kind in (
         migrate,
+        back_up,
+        restore,
+        export_data,
+        import_data,
         set_flag,
         smoke_test,
         set_route,

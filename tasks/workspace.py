@@ -107,6 +107,9 @@ class Workspace:
     def database_url(self, name: str) -> str:
         return wiring.database_url(self.plan, name, self.variables)
 
+    def database(self, name: str) -> wiring.ServiceDatabase:
+        return wiring.database(self.plan, name, self.variables, self.settings.home)
+
     def observe(self, conditions: Iterable[Condition], now: datetime) -> "Measured":
         """Everything that the conditions ask for, measured at `now` (real time). What cannot be had is an Unavailable.
 

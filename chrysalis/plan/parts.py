@@ -77,10 +77,17 @@ class Unleash(Spec):
 
 
 class Database(Spec):
-    """The service's PostgreSQL: migrations, backups, restores, read-only mode."""
+    """The service's PostgreSQL: migrations, backups, restores, read-only mode.
+
+    A point in time needs the server's archived log; what is new since a moment is told by a time column of each table.
+    """
 
     url: str
     migrations: str | None = None
+    wal_archive: str | None = Field(default=None, description="folder into which the server's archive_command copies")
+    time_columns: dict[str, str] = Field(
+        default_factory=dict, description="by table; else updated_at, created_at, timestamp"
+    )
 
 
 class Layers(Spec):

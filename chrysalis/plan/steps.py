@@ -230,6 +230,10 @@ KIND_OF: dict[type[Step], str] = {spec: kind for kind, spec in STEP_KINDS.items(
 RUNNABLE = frozenset(
     {
         "migrate",
+        "back_up",
+        "restore",
+        "export_data",
+        "import_data",
         "set_flag",
         "smoke_test",
         "set_route",
