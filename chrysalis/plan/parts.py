@@ -25,6 +25,8 @@ def _percent(value: object) -> object:
 Percent = Annotated[int, BeforeValidator(_percent), Field(ge=0, le=100, description="a share in percent: 30 or 30%")]
 Severity = Literal["info", "warning", "page"]
 Scalar = str | int | float | bool | None
+Proof = Literal["none", "code", "ssh", "any"]
+"""How a signer proves who they are: not at all, by a one-time code, by an SSH signature, by either."""
 
 
 # ── targets: what a rollout changes ────────────────────────────────────────────────────────────────────────────────
@@ -231,10 +233,11 @@ class SignOffRule(Spec):
     within: Duration | None = None
     remind: Duration | None = None
     starter_may_sign: bool = False
+    proof: Proof | None = Field(default=None, description="how a signer proves who they are; else as the people file says")
 
 
 class Person(Spec):
-    """Somebody who may act, by the name they sign with, and the roles they hold."""
+    """Roles that somebody holds in this plan, by the name they sign with; who people are is in the people file."""
 
     roles: tuple[str, ...] = Field(min_length=1)
     contact: str = ""
