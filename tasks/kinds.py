@@ -5,6 +5,7 @@ from tasks.approve import sign_off
 from tasks.back_up import back_up
 from tasks.carry_data import export_data, import_data
 from tasks.evaluate_gate import gate, verify
+from tasks.load_test import load_test
 from tasks.migrate import migrate
 from tasks.notify import notify
 from tasks.record_baseline import record_baseline
@@ -28,6 +29,7 @@ KINDS: dict[str, StepKind] = {
         import_data,
         set_flag,
         smoke_test,
+        load_test,
         set_route,
         set_weight,
         soak,

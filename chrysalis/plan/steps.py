@@ -236,6 +236,7 @@ RUNNABLE = frozenset(
         "import_data",
         "set_flag",
         "smoke_test",
+        "load_test",
         "set_route",
         "set_weight",
         "ramp",
