@@ -19,7 +19,10 @@ from chrysalis.settings import fill_in
 from chrysalis.targets.base import Switchboard, TrafficRouter
 from chrysalis.targets.envoy import EnvoyRouter
 from chrysalis.targets.envoy_routes import HeaderOverride
+from chrysalis.targets.haproxy import HaproxyRouter
 from chrysalis.targets.http_api import HttpApiSwitchboard
+from chrysalis.targets.share import ShareRouter
+from chrysalis.targets.sql_flags import SqlFlagsSwitchboard
 
 Variables = Mapping[str, str]
 
@@ -33,8 +36,14 @@ def router(plan: Plan, name: str, variables: Variables) -> TrafficRouter:
             return _envoy(
                 fill_in(spec.admin_url, variables, where=where), fill_in(spec.route_file, variables, where=where), header
             )
+        case parts.Haproxy() as spec:
+            socket, routes = (fill_in(text, variables, where=where) for text in (spec.socket, spec.routes))
+            return HaproxyRouter(Path(socket), spec.backend, Path(routes), header=spec.header is not None)
+        case parts.SqlFlags() as spec:
+            return ShareRouter(_sql_flags(fill_in(spec.url, variables, where=where), spec.table), spec.share)
         case other:
-            raise SettingsError(f"{where} is a {type(other).__name__}, which routes no traffic; use an envoy target")
+            wanted = "use an envoy, haproxy or sql_flags target"
+            raise SettingsError(f"{where} is a {type(other).__name__}, which routes no traffic; {wanted}")
 
 
 def switchboard(plan: Plan, name: str, variables: Variables) -> Switchboard:
@@ -43,8 +52,11 @@ def switchboard(plan: Plan, name: str, variables: Variables) -> Switchboard:
     match plan.targets[name]:
         case parts.HttpApi() as spec:
             return _http_api(fill_in(spec.url, variables, where=where), spec.path)
+        case parts.SqlFlags() as spec:
+            return _sql_flags(fill_in(spec.url, variables, where=where), spec.table)
         case other:
-            raise SettingsError(f"{where} is a {type(other).__name__}, which has no values to set; use an http_api target")
+            wanted = "use an http_api or sql_flags target"
+            raise SettingsError(f"{where} is a {type(other).__name__}, which has no values to set; {wanted}")
 
 
 def database_url(plan: Plan, name: str, variables: Variables) -> str:
@@ -132,6 +144,11 @@ def _envoy(admin_url: str, route_file: str, header: tuple[str, str] | None) -> E
 @cache
 def _http_api(url: str, path: str) -> HttpApiSwitchboard:
     return HttpApiSwitchboard(url.rstrip("/") + path)
+
+
+@cache
+def _sql_flags(url: str, table: str) -> SqlFlagsSwitchboard:
+    return SqlFlagsSwitchboard(url, table)
 
 
 @cache
