@@ -21,6 +21,7 @@ from chrysalis.targets.envoy import EnvoyRouter
 from chrysalis.targets.envoy_routes import HeaderOverride
 from chrysalis.targets.haproxy import HaproxyRouter
 from chrysalis.targets.http_api import HttpApiSwitchboard
+from chrysalis.targets.operator import HttpOperator
 from chrysalis.targets.share import ShareRouter
 from chrysalis.targets.sql_flags import SqlFlagsSwitchboard
 
@@ -67,6 +68,16 @@ def database_url(plan: Plan, name: str, variables: Variables) -> str:
             return fill_in(spec.url, variables, where=where)
         case other:
             raise SettingsError(f"{where} is a {type(other).__name__}, not a database; use a database target")
+
+
+def operator(plan: Plan, name: str, variables: Variables) -> HttpOperator:
+    """What can be operated by name: layers, versions, regions. Raises SettingsError for another kind of target."""
+    where = f"{plan.name}: target {name}"
+    match plan.targets[name]:
+        case parts.Layers() | parts.Versions() | parts.Regions() as spec:
+            return _operator(fill_in(spec.url, variables, where=where))
+        case other:
+            raise SettingsError(f"{where} is a {type(other).__name__}, which has no operations by name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +160,11 @@ def _http_api(url: str, path: str) -> HttpApiSwitchboard:
 @cache
 def _sql_flags(url: str, table: str) -> SqlFlagsSwitchboard:
     return SqlFlagsSwitchboard(url, table)
+
+
+@cache
+def _operator(url: str) -> HttpOperator:
+    return HttpOperator(url)
 
 
 @cache

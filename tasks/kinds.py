@@ -4,10 +4,13 @@ from chrysalis.plan.steps import RUNNABLE
 from tasks.approve import sign_off
 from tasks.back_up import back_up
 from tasks.carry_data import export_data, import_data
+from tasks.deploy import deploy
 from tasks.evaluate_gate import gate, verify
+from tasks.layers import activate, deactivate
 from tasks.load_test import load_test
 from tasks.migrate import migrate
 from tasks.notify import notify
+from tasks.operate import operate
 from tasks.record_baseline import record_baseline
 from tasks.restore import restore
 from tasks.run_command import run_command
@@ -27,6 +30,10 @@ KINDS: dict[str, StepKind] = {
         restore,
         export_data,
         import_data,
+        deploy,
+        activate,
+        deactivate,
+        operate,
         set_flag,
         smoke_test,
         load_test,
