@@ -22,6 +22,7 @@ from chrysalis.plan.parts import ManualSource
 from chrysalis.plan.steps import SetWeight
 from chrysalis.settings import Settings
 from chrysalis.targets.base import Stamp, Switchboard, TrafficRouter
+from chrysalis.targets.operator import HttpOperator
 from gates.condition import Condition
 from gates.observation import Need, Observations
 from tasks.entered import EnteredSource, recorded
@@ -126,6 +127,12 @@ class Workspace:
 
     def database_url(self, name: str) -> str:
         return wiring.database_url(self.plan, name, self.variables)
+
+    def operator(self, name: str) -> HttpOperator:
+        return wiring.operator(self.plan, name, self.variables)
+
+    def database(self, name: str) -> wiring.ServiceDatabase:
+        return wiring.database(self.plan, name, self.variables, self.settings.home)
 
     def observe(self, conditions: Iterable[Condition], now: datetime) -> "Measured":
         """Everything that the conditions ask for, measured at `now` (real time). What cannot be had is an Unavailable.

@@ -42,10 +42,12 @@ class Envoy(Spec):
 
 
 class Haproxy(Spec):
-    """HAProxy, changed through its runtime socket."""
+    """HAProxy, changed through its runtime socket: a backend with the servers `canary` and `stable`, and a map of routes."""
 
     socket: str
     backend: str
+    routes: str = Field(description="map file that the configuration names, with the keys `header` and `stamp`")
+    header: str | None = Field(default=None, description="`name: value` that the configuration routes while `header` is on")
 
 
 class HttpApi(Spec):
@@ -64,10 +66,11 @@ class Kubernetes(Spec):
 
 
 class SqlFlags(Spec):
-    """Feature flags in a table of the service's own database."""
+    """Feature flags in a table (name, value as JSON) of the service's own database."""
 
     url: str
     table: str = "feature_flags"
+    share: str = Field(default="rollout_percent", description="the flag that holds the percentage, for set_weight")
 
 
 class Unleash(Spec):
@@ -79,10 +82,17 @@ class Unleash(Spec):
 
 
 class Database(Spec):
-    """The service's PostgreSQL: migrations, backups, restores, read-only mode."""
+    """The service's PostgreSQL: migrations, backups, restores, read-only mode.
+
+    A point in time needs the server's archived log; what is new since a moment is told by a time column of each table.
+    """
 
     url: str
     migrations: str | None = None
+    wal_archive: str | None = Field(default=None, description="folder into which the server's archive_command copies")
+    time_columns: dict[str, str] = Field(
+        default_factory=dict, description="by table; else updated_at, created_at, timestamp"
+    )
 
 
 class Layers(Spec):
