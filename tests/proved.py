@@ -10,7 +10,7 @@ from chrysalis.clock import utc_now
 from chrysalis.people import codes
 from tasks import people
 from tasks.workspace import settings
-from tests.desk import COPIED
+from tests.desk import COPIED, Desk, tidy
 from tests.stack import PLANS, RunningStack
 
 FILE = PLANS / "proved" / "people.yaml"
@@ -37,6 +37,28 @@ class Authenticators:
 @contextmanager
 def proved(stack: RunningStack) -> Iterator[Authenticators]:
     """Deploy the plan with its people file, and enrol those who sign. The environment is this process's until the end."""
+    if not _deployed(stack):
+        _deploy(stack)
+    before = dict(os.environ)
+    os.environ.update({**stack.environment(), "CHRYSALIS_PEOPLE": str(FILE)})
+    settings.cache_clear()
+    try:
+        made = Authenticators({name: codes.new_secret() for name in ("dmitri", "pia")})
+        for name, secret in made.secrets.items():
+            people.enrol(name, secret, by="kim")
+        yield made
+        tidy(Desk(stack))
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        settings.cache_clear()
+
+
+def _deployed(stack: RunningStack) -> bool:
+    return bool(stack.call("POST", "/deployments/count", {"deployments": {"name": {"any_": ["proved"]}}}))
+
+
+def _deploy(stack: RunningStack) -> None:
     model = stack.call("GET", "/deployments/name/rollout/crystal")
     job = {**model["job_variables"], "env": {**model["job_variables"].get("env", {}), "CHRYSALIS_PEOPLE": str(FILE)}}
     body = {
@@ -46,15 +68,3 @@ def proved(stack: RunningStack) -> Iterator[Authenticators]:
         "job_variables": job,
     }
     stack.call("POST", "/deployments/", body)
-    before = dict(os.environ)
-    os.environ.update({**stack.environment(), "CHRYSALIS_PEOPLE": str(FILE)})
-    settings.cache_clear()
-    try:
-        made = Authenticators({name: codes.new_secret() for name in ("dmitri", "pia")})
-        for name, secret in made.secrets.items():
-            people.enrol(name, secret, by="kim")
-        yield made
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        settings.cache_clear()
