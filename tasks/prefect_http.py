@@ -19,7 +19,10 @@ def request(method: str, base: str, path: str, body: dict[str, Any] | None, *, t
     """Ask once, and once more with a new CSRF token when the server refused the one there is. Raises httpx.HTTPError."""
     answer = _ask(method, base, path, body, timeout_s)
     if answer.status_code == httpx.codes.FORBIDDEN and "CSRF" in answer.text:
-        _tokens[base] = _new_token(base, timeout_s)
+        told = httpx.get(f"{base}/csrf-token", params={"client": _CLIENT}, timeout=timeout_s, auth=_login())
+        if told.is_error:
+            return told
+        _tokens[base] = str(told.json()["token"])
         answer = _ask(method, base, path, body, timeout_s)
     return answer
 
@@ -27,12 +30,6 @@ def request(method: str, base: str, path: str, body: dict[str, Any] | None, *, t
 def _ask(method: str, base: str, path: str, body: dict[str, Any] | None, timeout_s: float) -> httpx.Response:
     token = {"Prefect-Csrf-Token": _tokens[base], "Prefect-Csrf-Client": _CLIENT} if base in _tokens else {}
     return httpx.request(method, base + path, json=body, timeout=timeout_s, headers=token, auth=_login())
-
-
-def _new_token(base: str, timeout_s: float) -> str:
-    params = {"client": _CLIENT}
-    answer = httpx.get(f"{base}/csrf-token", params=params, timeout=timeout_s, auth=_login()).raise_for_status()
-    return str(answer.json()["token"])
 
 
 @cache
