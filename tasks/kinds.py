@@ -2,6 +2,7 @@
 
 from chrysalis.plan.steps import RUNNABLE
 from tasks.approve import sign_off
+from tasks.checklist import checklist
 from tasks.evaluate_gate import gate, verify
 from tasks.migrate import migrate
 from tasks.notify import notify
@@ -25,6 +26,7 @@ KINDS: dict[str, StepKind] = {
         set_weight,
         soak,
         gate,
+        checklist,
         sign_off,
         notify,
         run_command,

@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 from chrysalis.clock import utc_now
 from chrysalis.errors import LedgerError, NotAllowed, PlanError
 from chrysalis.ledger import Lease, Ledger, NewRollout, Rollout
+from chrysalis.ledger.origin import door
 from chrysalis.plan import LoadedPlan, Phase, load_plan
 from chrysalis.plan.steps import Activate, SetFlag, SetRoute, SetWeight, Waves
 from gates.progress import Outcome
@@ -219,7 +220,8 @@ def take_answers(rollout_id: str) -> str:
             continue
         given = answer(str(flow_run.get_id()), f"wait-{open_wait.id}-{open_wait.pauses}")
         try:
-            return _take_answer(workspace, open_wait.step_id, given or {})
+            with door("ui"):
+                return _take_answer(workspace, open_wait.step_id, given or {})
         except NotAllowed as error:
             log().warning("sign-off not accepted: %s", error)
             return str(error)

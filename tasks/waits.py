@@ -10,13 +10,18 @@ from typing import Any
 
 from chrysalis.ledger import Ledger, Tick, Wait
 from chrysalis.plan import PlannedStep
-from chrysalis.plan.steps import Gate, SignOff, Soak
+from chrysalis.plan.steps import Checklist, Gate, SignOff, Soak
 from gates.combine import judge_one
 from gates.condition import Condition
 from gates.units import format_duration
 from gates.verdict import Finding, Verdict, worst
+from tasks import checklist
 from tasks.notify import tell
 from tasks.workspace import Workspace
+
+
+CHECK_AGAIN_AT_LEAST_S = 30.0
+"""Real seconds between two runs of a checklist that holds, however fast the plan's clock runs."""
 
 
 def counted_s(wait: Wait, last_tick: datetime | None, now: datetime, most_s: float) -> float:
@@ -59,6 +64,8 @@ def settle(ledger: Ledger, glance: Glance, watched_real_s: float) -> Tick | None
                 ledger.close_wait(wait.id, "try again", now=glance.now, by="watch")
         case "sign_off":
             _sign_off(glance)
+        case "checklist":
+            _checklist(ledger, glance)
         case _:
             pass
     return None
@@ -115,6 +122,17 @@ def _sign_off(glance: Glance) -> None:
         _late(
             glance, f"sign-off {glance.step.title} is not complete after {format_duration(rule.within)}; it goes on waiting"
         )
+
+
+def _checklist(ledger: Ledger, glance: Glance) -> None:
+    """Have it checked anew once what is attested is complete, or it was checked a while ago; the step itself decides."""
+    spec = glance.step.spec
+    if not isinstance(spec, Checklist):
+        return
+    if complete := checklist.attested_since(glance.workspace, glance.wait):
+        ledger.close_wait(glance.wait.id, complete, now=glance.now, by="watch")
+    elif glance.waited_s > max(spec.again.total_seconds(), CHECK_AGAIN_AT_LEAST_S * glance.workspace.clock.speed):
+        ledger.close_wait(glance.wait.id, "check again", now=glance.now, by="watch")
 
 
 def _late(glance: Glance, said: str) -> None:

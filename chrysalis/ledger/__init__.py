@@ -4,8 +4,10 @@ from chrysalis.ledger.canonical import canonical_hash, canonical_json
 from chrysalis.ledger.chain import AuditEntry, AuditHead, AuditProblem
 from chrysalis.ledger.records import (
     Action,
+    Attestation,
     Baseline,
     Beat,
+    ChecklistRun,
     Guarded,
     JournalEntry,
     Lease,
@@ -25,11 +27,13 @@ from chrysalis.ledger.store import Ledger
 
 __all__ = [
     "Action",
+    "Attestation",
     "AuditEntry",
     "AuditHead",
     "AuditProblem",
     "Baseline",
     "Beat",
+    "ChecklistRun",
     "Guarded",
     "JournalEntry",
     "Lease",

@@ -15,7 +15,7 @@ State = Literal["pending", "running", "waiting", "rolling_back", "stuck", "ended
 Outcome = Literal["completed", "rolled_back", "aborted", "rejected", "skipped", "failed"]
 StepOutcome = Literal["done", "failed", "skipped", "undone", "abandoned"]
 Event = Literal["begun", "done", "failed", "skipped", "undone", "abandoned"]
-WaitKind = Literal["soak", "gate", "sign_off", "window", "retry"]
+WaitKind = Literal["soak", "gate", "sign_off", "checklist", "window", "retry"]
 Decision = Literal["approve", "reject"]
 Door = Literal["ui", "cli", "api"]
 
@@ -200,6 +200,42 @@ class Action:
     before: Any
     after: Any
     cause: Any
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """One person's word on one item of a checklist. `item_hash` is of the item as it was worded then.
+
+    `rollout_id` None: it counts for every rollout. `list` is the checklist's file below the plans folder.
+    """
+
+    id: int
+    list: str
+    item: str
+    item_hash: str
+    rollout_id: str | None
+    person: str
+    role: str
+    evidence: str
+    withdrawn: bool
+    at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChecklistRun:
+    """One run of a checklist; with a `step_id` it is the go/no-go of that step. `results` as they were given."""
+
+    id: int
+    list: str
+    list_hash: str
+    rollout_id: str | None
+    step_id: str | None
+    by: str
+    decision: str
+    reason: str
+    results: Any
     at: datetime
 
 

@@ -206,6 +206,39 @@ actions = Table(
     Index("ix_actions_rollout", "rollout_id", "id"),
 )
 
+attestations = Table(
+    "attestations",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    Column("list", CleanText, nullable=False),
+    Column("item", CleanText, nullable=False),
+    Column("item_hash", CleanText, nullable=False),
+    Column("rollout_id", CleanText, ForeignKey("rollouts.id")),
+    Column("person", CleanText, nullable=False),
+    Column("role", CleanText, nullable=False),
+    Column("evidence", CleanText, nullable=False),
+    Column("withdrawn", Boolean, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Index("ix_attestations_item", "list", "item", "id"),
+)
+
+checklist_runs = Table(
+    "checklist_runs",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    Column("list", CleanText, nullable=False),
+    Column("list_hash", CleanText, nullable=False),
+    Column("rollout_id", CleanText, ForeignKey("rollouts.id")),
+    Column("step_id", CleanText),
+    Column("by", CleanText, nullable=False),
+    Column("decision", CleanText, nullable=False),
+    Column("reason", CleanText, nullable=False),
+    Column("results", Json, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Index("ix_checklist_runs_list", "list", "id"),
+)
+
 leases = Table(
     "leases",
     metadata,
@@ -242,6 +275,7 @@ audit = Table(
     Column("detail", CleanText, nullable=False),
     Column("previous_hash", CleanText, nullable=False),
     Column("hash", CleanText, nullable=False),
+    Column("origin", CleanText),
     Index("ix_audit_subject", "subject", "seq"),
 )
 

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Self
 
 from chrysalis.ledger.audit import Audit
+from chrysalis.ledger.audit_archive import AuditArchive
+from chrysalis.ledger.checklists import Checklists
 from chrysalis.ledger.database import Database, ping
 from chrysalis.ledger.evidence import Evidence
 from chrysalis.ledger.guards import Guards
@@ -24,7 +26,7 @@ PATIENCE_S = 10.0
 """How long a call waits for a lock or a connection before it says that the ledger is unavailable."""
 
 
-class Ledger(Rollouts, Journal, Waits, Guards, Requests, SignOffs, Evidence, Leases, Audit):
+class Ledger(Rollouts, Journal, Waits, Guards, Requests, SignOffs, Evidence, Checklists, Leases, Audit, AuditArchive):
     """The truth about all rollouts. Every failure of the database is LedgerUnavailable."""
 
     @classmethod
