@@ -1,7 +1,7 @@
 """A checklist as a step: a machine checks what it can, people attest the rest, and the phase waits until all of it stands.
 
-Every decision is recorded with its reason: go, not yet, no-go. While it is not yet, the rollout waits in the ledger; the watch
-has it checked anew when the last attestation came in, and every `again`. Attesting is one function, whatever the door.
+Every decision is recorded with its reason: go, not yet, no-go. While it is not yet, the rollout waits in the ledger; the
+watch has it checked anew when the last attestation came in, and every `again`. Attesting is one function for every door.
 """
 
 from collections.abc import Callable, Mapping, Sequence

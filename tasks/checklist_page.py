@@ -88,7 +88,12 @@ def by_whom(row: Row) -> str:
 
 def markdown(page: Page) -> str:
     """A page that reads well even where Markdown is not rendered. What people wrote is shown, never rendered."""
-    lines = [f"# {page.title.translate(_MARKDOWN)}", "", f"**{page.decision.value}**: {page.reason.translate(_MARKDOWN)}", ""]
+    lines = [
+        f"# {page.title.translate(_MARKDOWN)}",
+        "",
+        f"**{page.decision.value}**: {page.reason.translate(_MARKDOWN)}",
+        "",
+    ]
     lines += [f"As of {page.at:%Y-%m-%d %H:%M:%S} UTC.", ""]
     for name, rows in page.sections():
         lines += [f"## {name.translate(_MARKDOWN)}: {settled_of(rows)}", ""]

@@ -19,7 +19,6 @@ from tasks import checklist
 from tasks.notify import tell
 from tasks.workspace import Workspace
 
-
 CHECK_AGAIN_AT_LEAST_S = 30.0
 """Real seconds between two runs of a checklist that holds, however fast the plan's clock runs."""
 

@@ -222,9 +222,7 @@ class Checklist(Spec):
         """The items of these sections, in the list's order; all without sections. Raises SettingsError for one unknown."""
         wanted = tuple(sections)
         if unknown := [name for name in wanted if name not in self.section_names]:
-            raise SettingsError(
-                f"{self.title} has no section {unknown[0]!r}; it has: {', '.join(self.section_names)}"
-            )
+            raise SettingsError(f"{self.title} has no section {unknown[0]!r}; it has: {', '.join(self.section_names)}")
         chosen = (section for section in self.sections if not wanted or section.name in wanted)
         return tuple(item for section in chosen for item in section.items)
 
