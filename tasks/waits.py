@@ -5,7 +5,7 @@ Pure where it can be: `counted_s` says how much of the time between two ticks wa
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from chrysalis.ledger import Ledger, Tick, Wait
@@ -132,6 +132,16 @@ def _checklist(ledger: Ledger, glance: Glance) -> None:
         ledger.close_wait(glance.wait.id, complete, now=glance.now, by="watch")
     elif glance.waited_s > max(spec.again.total_seconds(), CHECK_AGAIN_AT_LEAST_S * glance.workspace.clock.speed):
         ledger.close_wait(glance.wait.id, "check again", now=glance.now, by="watch")
+    if spec.within is not None:
+        _page_late_checklist(ledger, glance, spec.within)
+
+
+def _page_late_checklist(ledger: Ledger, glance: Glance, within: timedelta) -> None:
+    """Each new look opens a new wait, so the time is counted from the step's first one, and paged once for all."""
+    mine = [one for one in ledger.waits(glance.wait.rollout_id) if one.step_id == glance.wait.step_id]
+    waited_s = (glance.now - mine[0].opened_at).total_seconds() * glance.workspace.clock.speed
+    if waited_s > within.total_seconds() and not any((one.observed or {}).get("late") for one in mine):
+        _late(glance, f"checklist {glance.step.title} is not complete after {format_duration(within)}; it goes on waiting")
 
 
 def _late(glance: Glance, said: str) -> None:

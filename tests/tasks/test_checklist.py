@@ -1,8 +1,10 @@
 """The checklist step: checked by a machine, attested by people, decided and recorded, and waited for."""
 
 import http.server
+import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from chrysalis.checks import Result
 from chrysalis.clock import utc_now
 from chrysalis.errors import NotAllowed, PlanError, SettingsError, StepFailed
-from chrysalis.plan import PlannedStep
+from chrysalis.plan import PlannedStep, parse_plan
 from chrysalis.plan.steps import Checklist
 from gates.checklist import Decision, Status
 from tasks import checklist
@@ -113,6 +115,17 @@ def test_what_fails_holds_and_is_checked_again_after_a_while(bench: Bench) -> No
     _Health.healthy = True
     assert isinstance(go(bench), Done)
     assert decisions(bench) == ["no-go", "go"]
+
+
+def test_one_that_takes_too_long_is_told_once_and_holds(bench: Bench, home: Path) -> None:
+    text = TEXT.replace("again: 100d}", "again: 100d, within: 2d}")
+    bench = replace(bench, plan=parse_plan(text, "checked").plan)
+    go(bench)
+    for days in (1, 3, 4):
+        assert glance(bench, later=timedelta(days=days)) == ""
+    told = [json.loads(line)["body"] for line in (home / "notices.jsonl").read_text().splitlines()]
+    assert len(told) == 1, told
+    assert "runbook" in told[0]
 
 
 def test_what_the_plan_says_goes_back_does(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
