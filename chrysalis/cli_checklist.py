@@ -180,11 +180,17 @@ def _asked(what: str, list_name: str, sections: list[str] | None, phase: str) ->
         raise SettingsError(f"{what} names no checklist")
     if phase and phase not in plan.phase_names:
         raise SettingsError(f"{what} has no phase {phase!r}; it has: {', '.join(plan.phase_names)}")
-    for name in [list_name] if list_name else plan.checklists:
-        named = checklists.list_of_plan(plan, name, settings())
-        wanted = [one for one in _sections_of(plan, phase, name, named) if not sections or one in sections]
-        if not sections or set(sections) & set(named.checklist.section_names):
-            yield Asked(named, named.checklist.items_of(wanted)) if wanted else Asked(named, ())
+    lists = {
+        name: checklists.list_of_plan(plan, name, settings()) for name in ([list_name] if list_name else plan.checklists)
+    }
+    known = [section for named in lists.values() for section in named.checklist.section_names]
+    if unknown := [one for one in sections or () if one not in known]:
+        raise SettingsError(f"{what} has no section {unknown[0]!r}; it has: {', '.join(known)}")
+    asked = [(named, _sections_of(plan, phase, name, named)) for name, named in lists.items()]
+    chosen = [(named, [one for one in of_it if not sections or one in sections]) for named, of_it in asked]
+    if not any(of_it for _, of_it in chosen):
+        raise SettingsError(f"{what} asks for none of it in phase {phase}; see `chrysalis plan show`")
+    yield from (Asked(named, named.checklist.items_of(of_it)) for named, of_it in chosen if of_it)
 
 
 def _sections_of(plan: Plan, phase: str, name: str, named: checklists.NamedList) -> list[str]:

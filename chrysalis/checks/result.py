@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from chrysalis.errors import ChrysalisError
+from chrysalis.errors import ChrysalisError, SettingsError
 from chrysalis.settings import fill_in
 from gates.checklist import Status
 
@@ -41,12 +41,11 @@ class Result:
 
     @property
     def reason(self) -> str:
-        """Both operands in a line."""
-        if not self.found:
-            return self.evidence
-        if self.status is Status.PASSED:
+        """Both operands, and for what failed what else shows it."""
+        if self.status is not Status.FAILED:
             return self.found
-        return f"{self.found}, expected {self.expected}" if self.expected else self.found
+        said = f"{self.found}, expected {self.expected}" if self.expected else self.found
+        return f"{said}: {'; '.join(self.evidence.splitlines())}" if self.evidence else said
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -72,8 +71,8 @@ class Context:
         """`text` with its variables filled in. Raises NotKnown that names the one that is not set."""
         try:
             return fill_in(text, self.variables, where="check")
-        except ChrysalisError as error:
-            raise NotKnown(str(error).removeprefix("check: ")) from error
+        except SettingsError as error:
+            raise NotKnown(str(error).removeprefix("check: ").partition(";")[0]) from error
 
     def path(self, text: str) -> Path:
         """A path, relative ones below `folder`. Raises NotKnown."""
