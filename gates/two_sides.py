@@ -93,6 +93,8 @@ def _take_side(observations: Observations, selector: Selector, *, window_s: floa
         return f"{metric} of {side}: source out of reach: {found.reason}"
     if found.labels is not None:
         return f"{metric} of {side}: is a category; a statistical judge needs numbers"
+    if not (np.isfinite(found.interval_s) and found.interval_s > 0):
+        return f"{metric} of {side}: the spacing of samples is {found.interval_s} s, not known"
     series = found.window(start_s=now_s - window_s, end_s=now_s)
     with_value = series.times_s[np.isfinite(series.values)]
     if with_value.size == 0:
