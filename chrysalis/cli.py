@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from chrysalis.cli_act import abort, approve, measure, operate, pause, reject, resume, rollback, trigger
+from chrysalis.cli_act import abort, approve, measure, mode, operate, pause, reject, resume, rollback, trigger
 from chrysalis.cli_audit import app as audit_app
 from chrysalis.cli_checklist import app as checklist_app
 from chrysalis.cli_judge import app as judge_app
@@ -32,7 +32,7 @@ app.add_typer(audit_app, name="audit", help="Read, verify, export and archive th
 app.add_typer(judge_app, name="judge", help="Judge given series, without any server.")
 app.add_typer(sandbox_app, name="sandbox", help="Real parts on loopback to try things on.")
 LOOKING = (start, status, show, history)
-ACTING = (approve, reject, rollback, abort, pause, resume, operate, measure, trigger)
+ACTING = (approve, reject, rollback, abort, pause, resume, operate, measure, trigger, mode)
 for command in (*LOOKING, *ACTING, demo, up):
     app.command()(command)
 

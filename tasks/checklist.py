@@ -23,7 +23,7 @@ from tasks.artifacts import artifact_key, show_markdown
 from tasks.checklist_page import Page, Row, markdown
 from tasks.step import Before, Done, Waiting, log, open_wait, step_task
 from tasks.waiting import linger
-from tasks.workspace import Workspace
+from tasks.workspace import Workspace, people_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ def item_hash(item: Item) -> str:
 
 
 def checks_context(settings: Settings, variables: Mapping[str, str], now: datetime) -> Context:
-    """What checks work with; backups are in CHRYSALIS_BACKUPS, else in the home folder."""
-    backups = Path(variables.get("CHRYSALIS_BACKUPS") or settings.home / "backups")
+    """What checks work with; backups are below BACKUPS, else below the home folder, as the step `back_up` leaves them."""
+    backups = Path(variables.get("BACKUPS") or settings.home / "backups")
     return Context(variables, now, CHECKOUT, backups)
 
 
@@ -110,9 +110,8 @@ def _stands(result: Result | None) -> tuple[Status, str]:
 
 
 def roles_held(plan: Plan, name: str) -> tuple[str, ...]:
-    """The roles somebody holds; the one place that says who is who for checklists."""
-    person = plan.people.get(name)
-    return () if person is None else tuple(person.roles)
+    """The roles somebody holds now; the one place that says who is who for checklists."""
+    return people_of(plan).roles_of(name)
 
 
 def attest(
@@ -135,7 +134,7 @@ def attest(
         raise NotAllowed(f"{item.id} is checked by a machine, nobody can attest it; see `chrysalis checklist run`")
     role, longest = item.attest.role, item.attest.expires
     if role not in roles_held(plan, person):
-        may = ", ".join(name for name in sorted(plan.people) if role in roles_held(plan, name)) or "nobody of the plan"
+        may = ", ".join(people_of(plan).holders(role)) or "nobody"
         raise NotAllowed(f"{person!r} may not attest {item.id}: it needs {role}; that is {may}")
     if (item.attest.evidence or withdraw) and not evidence.strip():
         raise NotAllowed(f"{item.id} needs evidence: a link or a text that shows it; give --evidence")

@@ -43,7 +43,7 @@ class _Stored:
 def check_backup(spec: Backup, context: Context) -> Verdict:
     """Age first, then the restore. Raises NotKnown without a backup, or where the restore cannot be tried."""
     name = postgres_url(context.fill(spec.url)).database or "postgres"
-    stored = _newest(context.backups, name)
+    stored = _newest(context.backups, name, with_dump=spec.restore)
     age = context.now - stored.taken_at
     found = f"the newest backup of {name} is {_rounded(age.total_seconds())} old"
     expected = f"at most {format_duration(spec.max_age)}"
@@ -71,9 +71,12 @@ def check_backup(spec: Backup, context: Context) -> Verdict:
     return Verdict(in_time, found, expected, stored.folder.name)
 
 
-def _newest(folder: Path, database: str) -> _Stored:
+def _newest(folder: Path, database: str, *, with_dump: bool) -> _Stored:
+    """The newest that is whole, in this folder or below; what is still being made ends in `.part`."""
     found = []
-    for manifest in folder.glob("*/manifest.json"):
+    for manifest in folder.glob("**/manifest.json"):
+        if manifest.parent.suffix == ".part":
+            continue
         try:
             told = json.loads(manifest.read_text(encoding="utf-8"))
             if told["database"] == database:
@@ -81,8 +84,9 @@ def _newest(folder: Path, database: str) -> _Stored:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise NotKnown(f"{manifest}: cannot be read ({error})") from error
     if not found:
-        raise NotKnown(f"there is no backup of {database} in {folder}; set CHRYSALIS_BACKUPS to where they are")
-    return max(found, key=lambda one: one.taken_at)
+        raise NotKnown(f"there is no backup of {database} in {folder}; set BACKUPS to where they are")
+    dumps = [one for one in found if (one.folder / "data.dump").is_file()]
+    return max(dumps if with_dump and dumps else found, key=lambda one: one.taken_at)
 
 
 def _restore(url: str, stored: _Stored, program: str) -> tuple[dict[str, int], float]:

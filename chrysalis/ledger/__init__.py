@@ -4,10 +4,13 @@ from chrysalis.ledger.canonical import canonical_hash, canonical_json
 from chrysalis.ledger.chain import AuditEntry, AuditHead, AuditProblem
 from chrysalis.ledger.records import (
     Action,
+    Attempt,
     Attestation,
     Baseline,
     Beat,
     ChecklistRun,
+    Delegation,
+    Factor,
     Guarded,
     JournalEntry,
     Lease,
@@ -27,6 +30,7 @@ from chrysalis.ledger.store import Ledger
 
 __all__ = [
     "Action",
+    "Attempt",
     "Attestation",
     "AuditEntry",
     "AuditHead",
@@ -34,6 +38,8 @@ __all__ = [
     "Baseline",
     "Beat",
     "ChecklistRun",
+    "Delegation",
+    "Factor",
     "Guarded",
     "JournalEntry",
     "Lease",

@@ -14,6 +14,7 @@ from chrysalis.ledger.checklists import Checklists
 from chrysalis.ledger.database import Database, ping
 from chrysalis.ledger.evidence import Evidence
 from chrysalis.ledger.guards import Guards
+from chrysalis.ledger.identities import Identities
 from chrysalis.ledger.journal import Journal
 from chrysalis.ledger.leases import Leases
 from chrysalis.ledger.migrate import bring_up_to_date
@@ -26,7 +27,9 @@ PATIENCE_S = 10.0
 """How long a call waits for a lock or a connection before it says that the ledger is unavailable."""
 
 
-class Ledger(Rollouts, Journal, Waits, Guards, Requests, SignOffs, Evidence, Checklists, Leases, Audit, AuditArchive):
+class Ledger(
+    Rollouts, Journal, Waits, Guards, Requests, SignOffs, Identities, Evidence, Checklists, Leases, Audit, AuditArchive
+):
     """The truth about all rollouts. Every failure of the database is LedgerUnavailable."""
 
     @classmethod
