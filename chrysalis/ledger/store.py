@@ -15,6 +15,7 @@ from chrysalis.ledger.guards import Guards
 from chrysalis.ledger.journal import Journal
 from chrysalis.ledger.leases import Leases
 from chrysalis.ledger.migrate import bring_up_to_date
+from chrysalis.ledger.notices import Notices
 from chrysalis.ledger.requests import Requests
 from chrysalis.ledger.rollouts import Rollouts
 from chrysalis.ledger.sign_offs import SignOffs
@@ -24,7 +25,7 @@ PATIENCE_S = 10.0
 """How long a call waits for a lock or a connection before it says that the ledger is unavailable."""
 
 
-class Ledger(Rollouts, Journal, Waits, Guards, Requests, SignOffs, Evidence, Leases, Audit):
+class Ledger(Rollouts, Journal, Waits, Guards, Requests, SignOffs, Evidence, Notices, Leases, Audit):
     """The truth about all rollouts. Every failure of the database is LedgerUnavailable."""
 
     @classmethod
