@@ -13,6 +13,7 @@ from chrysalis.cli_judge import app as judge_app
 from chrysalis.cli_local import demo, up
 from chrysalis.cli_notices import ack, notices
 from chrysalis.cli_plan import app as plan_app
+from chrysalis.cli_report import report
 from chrysalis.cli_rollout import history, show, start, status
 from chrysalis.errors import ChrysalisError
 from chrysalis.sandbox.cli import app as sandbox_app
@@ -27,7 +28,7 @@ app = typer.Typer(
 app.add_typer(plan_app, name="plan", help="Check and show plans.")
 app.add_typer(judge_app, name="judge", help="Judge given series, without any server.")
 app.add_typer(sandbox_app, name="sandbox", help="Real parts on loopback to try things on.")
-LOOKING = (start, status, show, history, notices)
+LOOKING = (start, status, show, history, notices, report)
 ACTING = (approve, reject, ack, rollback, abort, pause, resume, operate, measure, trigger)
 for command in (*LOOKING, *ACTING, demo, up):
     app.command()(command)

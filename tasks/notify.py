@@ -42,6 +42,7 @@ def tell(
     channels: tuple[str, ...] = (),
     key: str = "",
     cause: str | None = None,
+    markdown: bool = False,
     wait_s: float = 0.0,
 ) -> list[Delivery]:
     """Tell people about this rollout, in the background. Never raises, and takes one write to the ledger.
@@ -65,6 +66,7 @@ def tell(
             severity=severity,
             title=title,
             body=body,
+            markdown=markdown,
             key=key,
             cause=cause,
             channels=names,
@@ -76,7 +78,7 @@ def tell(
         sent = post(workspace, notice, held)
     except LedgerError as error:
         log().error("a notice could not be entered in the ledger and is sent once: %s", error)
-        notice_itself = Notice(severity, title, body, workspace.rollout.id, key)
+        notice_itself = Notice(severity, title, body, workspace.rollout.id, key, markdown=markdown)
         held = ()
         sent = post_without_ledger(workspace, notice_itself, names)
         return [one.result() for one in concurrent.futures.wait(sent, wait_s).done]

@@ -80,7 +80,7 @@ def wording(notice: ToldNotice, queued: QueuedDelivery) -> Notice:
             severity, title = "info", f"over: {title}"
             body = f"{notice.ended_why}; {notice.acknowledged_by} had it"
     key = f"{notice.rollout_id}:{notice.id}:{queued.what}:{notice.level if queued.what == 'escalated' else notice.repeats}"
-    return Notice(severity, title, body, notice.rollout_id, key)
+    return Notice(severity, title, body, notice.rollout_id, key, markdown=notice.markdown and queued.what == "told")
 
 
 def address_of(workspace: Workspace, channel: str) -> str:

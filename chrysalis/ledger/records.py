@@ -214,6 +214,7 @@ class ToldNotice:
     severity: Severity
     title: str
     body: str
+    markdown: bool
     key: str
     """Two of one rollout with the same key are the same notice."""
     cause: str | None

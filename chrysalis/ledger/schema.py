@@ -226,6 +226,7 @@ notices = Table(
     Column("severity", CleanText, nullable=False),
     Column("title", CleanText, nullable=False),
     Column("body", CleanText, nullable=False),
+    Column("markdown", Boolean, nullable=False),
     Column("key", CleanText, nullable=False),
     Column("cause", CleanText),
     Column("told_at", UtcTime, nullable=False),

@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("severity", TEXT, nullable=False),
         sa.Column("title", TEXT, nullable=False),
         sa.Column("body", TEXT, nullable=False),
+        sa.Column("markdown", sa.Boolean(), nullable=False),
         sa.Column("key", TEXT, nullable=False),
         sa.Column("cause", TEXT),
         sa.Column("told_at", TIME, nullable=False),
