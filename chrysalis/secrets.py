@@ -12,6 +12,7 @@ import logging
 import re
 import threading
 import traceback
+from base64 import b64encode
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -22,6 +23,12 @@ _SECRET_NAME = re.compile(
     r"PASS(WORD|WD|PHRASE)?(_|$)|SECRET|TOKEN|CREDENTIAL|COOKIE|AUTHORIZATION|API_?KEY|(PRIVATE|ACCESS|SIGNING|ROUTING)_?KEY|WEBHOOK",
     re.IGNORECASE,
 )
+_SAID = re.compile(
+    r"""((?:pass(?:word|wd)?|secret|token|api[_-]?key|authorization|cookie)["']?\s*[=:]\s*["']?(?:(?:bearer|basic)\s+)?)"""
+    r"""([^\s"',;&})\]]{8,})""",
+    re.IGNORECASE,
+)
+"""A secret that is not known, but announced as servers do in their answers: `"apiToken": "…"`, `Authorization: Bearer …`."""
 _WORD = re.compile(r"[^/?#&=:@,;\s]+")
 
 _known: dict[str, str] = {}
@@ -67,8 +74,10 @@ def learn_address(name: str, address: str) -> None:
 
 
 def redact(text: str) -> str:
-    """`text` with every known secret replaced by `[its name]`."""
-    return text if _pattern is None else _pattern.sub(lambda found: f"[{_known[found[0]]}]", text)
+    """`text` with every known secret replaced by `[its name]`, and every announced one by `[hidden]`."""
+    if _pattern is not None:
+        text = _pattern.sub(lambda found: f"[{_known[found[0]]}]", text)
+    return _SAID.sub(lambda found: found[0] if found[2].startswith("[") else f"{found[1]}[hidden]", text)
 
 
 def redacted(value: Any) -> Any:
@@ -108,13 +117,14 @@ def _looks_like_a_key(word: str) -> bool:
 def _learn_url(name: str, url: str) -> None:
     try:
         parts = urlsplit(url)
-        password, query = parts.password, parse_qsl(parts.query)
+        user, password, query = parts.username or "", parts.password, parse_qsl(parts.query)
     except ValueError:
         learn_value(name, url)
         return
     if password:
         learn_value(name, password)
         learn_value(name, unquote(password))
+        learn_value(name, b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode())  # as a request carries it
     for key, value in query:
         if _SECRET_NAME.search(key) or key in ("pass", "key"):
             learn_value(name, value)
