@@ -15,6 +15,8 @@ from tasks.post import post, post_without_ledger
 from tasks.step import Before, Done, log, step_task
 from tasks.workspace import Workspace
 
+TITLE_CHARACTERS = 160
+ON_ITS_WAY = "on its way"
 WAIT_S = 2.0
 """How long a step that tells people waits to hear whether they were reached; after that the queue goes on."""
 
@@ -51,7 +53,7 @@ def tell(
     to be over for a page to end: `trigger:NAME`, `wait:ID`, `blind`, or with None the rollout. Returns what became of it on
     each channel within `wait_s` real seconds.
     """
-    title, body = secrets.redact(f"[{workspace.rollout.id}] {title}"), secrets.redact(body)
+    title, body = _headline(secrets.redact(f"[{workspace.rollout.id}] {title}"), secrets.redact(body))
     notifications = workspace.plan.notifications
     steps = notifications.escalation if severity == "page" else ()
     at_once = [step for step in steps if not step.after]
@@ -84,9 +86,17 @@ def tell(
         return [one.result() for one in concurrent.futures.wait(sent, wait_s).done]
     concurrent.futures.wait(sent, wait_s)
     return [
-        one.result() if one.done() else Delivery(queued.channel, False, "on its way")
+        one.result() if one.done() else Delivery(queued.channel, False, ON_ITS_WAY)
         for one, queued in zip(sent, held, strict=True)
     ]
+
+
+def _headline(title: str, body: str) -> tuple[str, str]:
+    """A title of one line of at most `TITLE_CHARACTERS`; what does not fit stands first in the body."""
+    first, _, rest = title.partition("\n")
+    if not rest and len(first) <= TITLE_CHARACTERS:
+        return first, body
+    return first[: TITLE_CHARACTERS - 1].rstrip() + "…", f"{title}\n{body}".strip()
 
 
 def real(workspace: Workspace, span: timedelta) -> timedelta:
@@ -107,7 +117,7 @@ def said(deliveries: list[Delivery]) -> str:
 def _how(delivery: Delivery) -> str:
     if delivery.delivered:
         return "sent"
-    return f"not yet, tried again: {delivery.reason}"
+    return ON_ITS_WAY if delivery.reason == ON_ITS_WAY else f"not yet, tried again: {delivery.reason}"
 
 
 notify = step_task("notify", run)

@@ -25,6 +25,7 @@ Kind = Literal["daily", "weekly", "executive"]
 REACH = {"daily": timedelta(days=1), "weekly": timedelta(days=7), "executive": timedelta(days=31)}
 NAMES = {"daily": ("daily",), "weekly": ("weekly",), "executive": ("executive", "executive_summary")}
 TITLES = {"daily": "Daily stand-up", "weekly": "Weekly summary", "executive": "Executive summary"}
+REASON_CHARACTERS = 240
 _MOST_ROLLOUTS = 10_000
 
 
@@ -85,7 +86,7 @@ def _short(workspace: Workspace) -> str:
 def _standing(workspace: Workspace) -> str:
     row = workspace.rollout
     if not row.active:
-        return f"**{(row.outcome or '').replace('_', ' ').capitalize()}** at {row.weight_percent or 0} %: {row.status_text}"
+        return f"**{(row.outcome or '').replace('_', ' ').capitalize()}** at {row.weight_percent or 0} %: {_line(row.status_text)}"
     against = _against(workspace)
     decision = "**Hold**: " + "; ".join(against) if against else "**Nothing speaks against going on**"
     return (
@@ -113,7 +114,7 @@ def _since(workspace: Workspace, since: datetime) -> list[str]:
     steps = [one for one in ledger.journal(row.id) if one.at > since and one.event in ("done", "failed", "undone")]
     lines = [f"- {one.at:%d %b %H:%M} {one.step_id} {one.event}{_because(one)}" for one in steps]
     lines += [
-        f"- {one.at:%d %b %H:%M} {one.actor}: {one.action} {one.before} → {one.after}: {one.cause}"
+        f"- {one.at:%d %b %H:%M} {one.actor}: {one.action} {one.before} → {one.after}: {_line(str(one.cause))}"
         for one in ledger.actions(row.id)
         if one.at > since
     ]
@@ -127,7 +128,13 @@ def _since(workspace: Workspace, since: datetime) -> list[str]:
 
 def _because(entry: JournalEntry) -> str:
     said = entry.detail.get("summary") or entry.detail.get("reason")
-    return f": {said}" if said else ""
+    return f": {_line(str(said))}" if said else ""
+
+
+def _line(text: str) -> str:
+    """A reason on one line, cut where it goes on and on."""
+    one = " ".join(text.split())
+    return one if len(one) <= REASON_CHARACTERS else one[: REASON_CHARACTERS - 1].rstrip() + "…"
 
 
 def _figures(workspace: Workspace, since: datetime, now: datetime) -> list[str]:

@@ -29,7 +29,8 @@ OPERATIONS = ("bad_command", "bad_smoke", "bad_config", "bad_migration")
 
 def talkative(asked: Asked) -> Reply:
     """A service that repeats whatever it was asked with, and fails unless it is asked for /ok or its configuration."""
-    said = f"{asked.method} {asked.path} {sorted(asked.headers.items())}"
+    shown = [asked.headers.get(name) for name in ("authorization", "x-key", "idempotency-key")]
+    said = f"{shown} {asked.method} {asked.path}"
     if asked.path.startswith("/config") and asked.method == "GET":
         return Reply(200, json.dumps({"mode": "hybrid", "apiToken": KEPT}).encode())
     if asked.path.startswith("/config"):
