@@ -8,7 +8,7 @@ from typing import Literal
 
 MarkKind = Literal["pass", "unknown", "fail", "page", "signed", "refused", "action"]
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP = 960, 360, 56, 24, 44
+WIDTH, HEIGHT, LEFT, RIGHT, TOP = 960, 360, 84, 24, 44
 PLOT_HEIGHT = 210
 LANE_Y = TOP + PLOT_HEIGHT + 18
 LANES: tuple[tuple[str, tuple[MarkKind, ...]], ...] = (
@@ -68,7 +68,7 @@ def draw(course: Course) -> str:
     parts.append(f'<polyline points="{line}" fill="none" stroke="#1b6ca8" stroke-width="2.5"/>')
     for number, (name, kinds) in enumerate(LANES):
         y = LANE_Y + number * LANE_HEIGHT
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end" font-size="9">{name}</text>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{name}</text>')
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="#eeeeee"/>')
         shown = [mark for mark in course.marks if mark.kind in kinds][-MOST_MARKS:]
         for mark in shown:

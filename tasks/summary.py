@@ -86,7 +86,8 @@ def _short(workspace: Workspace) -> str:
 def _standing(workspace: Workspace) -> str:
     row = workspace.rollout
     if not row.active:
-        return f"**{(row.outcome or '').replace('_', ' ').capitalize()}** at {row.weight_percent or 0} %: {_line(row.status_text)}"
+        outcome = (row.outcome or "").replace("_", " ").capitalize()
+        return f"**{outcome}** at {row.weight_percent or 0} %: {_line(row.status_text)}"
     against = _against(workspace)
     decision = "**Hold**: " + "; ".join(against) if against else "**Nothing speaks against going on**"
     return (

@@ -17,7 +17,7 @@ from tests.metrics.servers import Asked, Reply, closed_port, serving
 from tests.stack import PLANTED, until
 
 CONFIG, DATABASE, METRICS, SMOKE, ARGUMENT, HOOK, JSON, MAIL, GONE, KEPT = (
-    f"{name}-9fK2xw{number}QmZ"
+    f"{name}-4tJ3yv{number}QmZ"
     for number, name in enumerate(
         ("config", "database", "metrics", "smoke", "argument", "hook", "json", "mail", "gone", "kept")
     )
