@@ -157,8 +157,8 @@ class Notices(Part):
             mine = select(*_DELIVERY).where(_QUEUE.c.notice_id == notice_id).order_by(_QUEUE.c.id)
             return records(QueuedDelivery, connection.execute(mine).all())
 
-    def take_due_deliveries(self, now: datetime, *, limit: int = 50) -> tuple[QueuedDelivery, ...]:
-        """Deliveries that were lost, or whose sender died; held by the caller from now on."""
+    def take_due_deliveries(self, now: datetime, *, limit: int = 24) -> tuple[QueuedDelivery, ...]:
+        """Deliveries that were lost, or whose sender died; held by the caller, who can try so many while it holds them."""
         due = and_(schema.is_due, _QUEUE.c.due_at <= now)
         with self._database.read() as connection:
             if connection.execute(select(_QUEUE.c.id).where(due).limit(1)).first() is None:
