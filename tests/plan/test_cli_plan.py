@@ -41,12 +41,12 @@ def test_all_problems_of_all_files_at_once(tmp_path: Path) -> None:
 
 def test_runnable_names_the_steps_without_a_task(tmp_path: Path) -> None:
     """Such a plan is sound and cannot be started."""
-    step = "- activate: {target: triad, layers: [r1], instances: [alpha]}"
+    step = "- repeat: {operation: 'off', cron: '0 9 * * 5', times: 2}"
     file = write(tmp_path, "a.yaml", changed("- tag_version: {tag: old-final}", step))
     assert runner.invoke(app, ["check", file]).exit_code == 0
     result = runner.invoke(app, ["check", "--runnable", file])
     assert result.exit_code == 1
-    assert "all.08.activate: the kind activate has no task yet" in result.stderr
+    assert "all.08.repeat: the kind repeat has no task yet" in result.stderr
 
 
 def test_live_without_the_variables_says_which_is_missing(tmp_path: Path) -> None:
