@@ -19,6 +19,7 @@ from chrysalis.ledger import Guarded, Lease, Ledger, Request, Rollout, Tick, Wai
 from gates.response import Firing
 from gates.trigger import Trigger
 from tasks import ladders as mode_ladders
+from tasks.escalation import Courier
 from tasks.judging import CHANGED, LADDERS, Judgement, armed, asked_for, blindness, judge_triggers
 from tasks.ladders import Ladders
 from tasks.lifecycle import LEASE_S
@@ -76,6 +77,7 @@ class Sentry:
     _blind_since: dict[str, datetime] = field(default_factory=dict)
     _blind_paged: set[str] = field(default_factory=set)
     _lookers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="look"))
+    _courier: Courier = field(default_factory=Courier)
     _waker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="wake"))
 
     def tick(self, now: datetime) -> int:
@@ -89,12 +91,14 @@ class Sentry:
         self.ledger.save_trigger_states(states, now, lease=self.lease)
         self._settle_waits(looks, now)
         self._wake_due(asked, now)
+        self._courier.go(self.ledger, now)
         self.ledger.beat(LEASE_NAME, detail={"watched": len(guarded), "blind": sorted(self._blind_since)}, now=now)
         self._last_tick = now
         return len(guarded)
 
     def close(self) -> None:
         """Give the lease back, so that the next watch need not wait for it."""
+        self._courier.close()
         self._lookers.shutdown()
         self._waker.shutdown(cancel_futures=True)
         if self.lease is not None:
@@ -193,7 +197,8 @@ class Sentry:
         since = self._blind_since.setdefault(rollout_id, now)
         if now - since >= BLIND_PAGES_AFTER and rollout_id not in self._blind_paged:
             self._blind_paged.add(rollout_id)
-            tell(workspace, "page", "cannot be watched", f"{blind}; it holds at {workspace.rollout.weight_percent or 0} %")
+            holds = f"{blind}; it holds at {workspace.rollout.weight_percent or 0} %"
+            tell(workspace, "page", "cannot be watched", holds, cause="blind")
 
     def _settle_waits(self, looks: list[Look], now: datetime) -> None:
         ticks: list[Tick] = []

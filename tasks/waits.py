@@ -147,7 +147,8 @@ def _page_late_checklist(ledger: Ledger, glance: Glance, within: timedelta) -> N
 def _late(glance: Glance, said: str) -> None:
     """Page once for a wait that is over its time. It holds; time never grants anything."""
     if not (glance.wait.observed or {}).get("late"):
-        tell(glance.workspace, "page", said, str(glance.wait.detail.get("said") or glance.wait.detail.get("reason") or ""))
+        body = str(glance.wait.detail.get("said") or glance.wait.detail.get("reason") or "")
+        tell(glance.workspace, "page", said, body, cause=f"wait:{glance.wait.id}")
         glance.workspace.ledger.tick_wait(glance.wait.id, 0.0, observed={"late": True}, now=glance.now)
 
 

@@ -15,6 +15,7 @@ import httpx
 from jsonpointer import JsonPointer, JsonPointerException
 
 from chrysalis.errors import StepFailed
+from chrysalis.secrets import redact
 
 MAX_BODY_BYTES = 8 * 2**20
 PAUSE_S = 0.25
@@ -148,7 +149,7 @@ def _matches(pattern: str, value: str) -> bool:
 
 
 def _shown(text: str) -> str:
-    one_line = " ".join(text.split())
+    one_line = redact(" ".join(text.split()))  # before it is cut: half a secret is not known again
     return one_line if len(one_line) <= SHOWN_CHARACTERS else one_line[:SHOWN_CHARACTERS] + "…"
 
 

@@ -18,6 +18,7 @@ from chrysalis.ledger.identities import Identities
 from chrysalis.ledger.journal import Journal
 from chrysalis.ledger.leases import Leases
 from chrysalis.ledger.migrate import bring_up_to_date
+from chrysalis.ledger.notices import Notices
 from chrysalis.ledger.requests import Requests
 from chrysalis.ledger.rollouts import Rollouts
 from chrysalis.ledger.sign_offs import SignOffs
@@ -28,7 +29,19 @@ PATIENCE_S = 10.0
 
 
 class Ledger(
-    Rollouts, Journal, Waits, Guards, Requests, SignOffs, Identities, Evidence, Checklists, Leases, Audit, AuditArchive
+    Rollouts,
+    Journal,
+    Waits,
+    Guards,
+    Requests,
+    SignOffs,
+    Identities,
+    Evidence,
+    Checklists,
+    Notices,
+    Leases,
+    Audit,
+    AuditArchive,
 ):
     """The truth about all rollouts. Every failure of the database is LedgerUnavailable."""
 
