@@ -1,0 +1,188 @@
+"""All walks of a plan: which there are, how each is run beside one without kills, and the tally."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chrysalis.effects import migrations
+from chrysalis.local.demo import DemoPlan
+from chrysalis.plan import Plan, PlannedStep, load_plan
+from tasks.workspace import Workspace
+from tests.chaos.points import Mark, back_marks, bystanders, forward_marks, sometimes, walks
+from tests.chaos.record import Offsets, Record, differences
+from tests.chaos.walk import Walk, Walked
+from tests.chaos.world import Snapshot, World
+
+VICTIMS = ("self", "ledger", "watch", "server")
+"""`self`: whoever passes the mark. The others are killed while it stands there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A walk that can be made."""
+
+    way: str
+    victim: str
+    marks: tuple[Mark, ...]
+    """Those that are passed in every run."""
+    perhaps: tuple[Mark, ...]
+
+
+@dataclass
+class Campaign:
+    """The walks of one plan, and what came of those that were made; kept in a JSON file after each."""
+
+    path: Path
+    plan: DemoPlan
+    json: Path
+    say: Callable[[str], None]
+    walks: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.loaded: Plan = load_plan(self.path).plan
+        self.planned = dict(self._planned())
+        self.names = tuple(self.planned)
+        self._forward: Record | None = None
+        self._back: Record | None = None
+        self._snapshot: tuple[Snapshot, str, Offsets] | None = None
+        self._number = 0
+
+    @property
+    def back_from(self) -> str:
+        """The step at which the way back is set off: the last sign-off, with everything before it done."""
+        return [step.id for step in self.loaded.itinerary if step.kind == "sign_off"][-1]
+
+    @property
+    def points(self) -> int:
+        return sum(walk["points"] for walk in self.walks.values())
+
+    @property
+    def passed(self) -> int:
+        return sum(walk["passed"] for walk in self.walks.values())
+
+    def load(self) -> None:
+        """Take what the file says was tried and passed; what failed is tried again."""
+        if self.json.is_file():
+            found = json.loads(self.json.read_text())["walks"]
+            self.walks = {name: walk for name, walk in found.items() if not walk["failures"] and name in self.planned}
+
+    def run(self, world: World, names: Iterable[str]) -> None:
+        """Make these walks, the ones without kills first."""
+        todo = list(names)
+        if any(self.planned[name].way == "forward" for name in todo):
+            self._forward = self._reference(world, "forward")
+        if any(self.planned[name].way == "back" for name in todo):
+            self._snapshot = self._take_snapshot(world)
+            self._back = self._reference(world, "back")
+        for name in todo:
+            planned = self.planned[name]
+            expected = self._forward if planned.way == "forward" else self._back
+            walked = self._walk(world, planned.way, planned.victim, (*planned.marks, *planned.perhaps)).go()
+            self._tally(name, planned, walked, expected)
+
+    def summary(self) -> str:
+        return f"{self.points} points tried, {self.passed} passed"
+
+    def _planned(self) -> Iterable[tuple[str, Planned]]:
+        back = self.back_from
+        done: list[PlannedStep] = []
+        for step in self.loaded.itinerary:
+            if step.id == back:
+                break
+            done.append(step)
+        ways = {"forward": forward_marks(self.loaded), "back": back_marks(self.loaded, done)}
+        may = {str(mark) for mark in sometimes(self.loaded)}
+        for victim in VICTIMS:
+            for way, all_marks in ways.items():
+                marks = bystanders(all_marks) if victim in ("watch", "server") else list(all_marks)
+                if way == "forward" and victim in ("self", "ledger"):
+                    marks += sometimes(self.loaded)
+                for number, group in enumerate(walks(marks), 1):
+                    always = tuple(mark for mark in group if str(mark) not in may)
+                    yield (
+                        f"{way}/{victim}/{number}",
+                        Planned(way, victim, always, tuple(mark for mark in group if str(mark) in may)),
+                    )
+
+    def _walk(self, world: World, way: str, victim: str, marks: tuple[Mark, ...] = ()) -> Walk:
+        self._number += 1
+        version = f"1.0.{self._number}"
+        if way == "forward":
+            return Walk(world, self.plan, version, victim=victim, marks=marks)
+        assert self._snapshot is not None
+        snapshot, rollout_id, since = self._snapshot
+        world.put_back(snapshot, lambda: self._migrate(rollout_id))
+        own = Offsets.now(world.sandbox, world.home)
+        return Walk(
+            world, self.plan, version, victim=victim, marks=marks, back_from=self.back_from, resumed=rollout_id, since=own
+        )
+
+    def _take_snapshot(self, world: World) -> tuple[Snapshot, str, Offsets]:
+        self._number += 1
+        walk = Walk(world, self.plan, f"1.0.{self._number}", back_from=self.back_from, stop_there=True)
+        walked = walk.go()
+        if walked.failures:
+            raise SystemExit(f"the rollout to go back from did not get there: {walked.failures}")
+        assert walk.since is not None
+        self.say(f"   {walked.rollout_id} stands before {self.back_from}, after {walked.seconds:.0f} s")
+        return world.keep(), walked.rollout_id, walk.since
+
+    def _migrate(self, rollout_id: str) -> None:
+        workspace = Workspace.open(rollout_id, 0)
+        if "database" in workspace.plan.targets:
+            folder = workspace.settings.plans / workspace.plan.name / "migrations"
+            migrations.migrate_up(workspace.database_url("database"), folder)
+
+    def _reference(self, world: World, way: str) -> Record:
+        """A walk without kills; what it passes is compared with what the plan says it passes."""
+        walked = self._walk(world, way, "self").go()
+        expected = {str(mark) for name in self.names for mark in self.planned[name].marks if self.planned[name].way == way}
+        may = {str(mark) for mark in sometimes(self.loaded)}
+        left_out, not_there = walked.trace - expected - may, expected - walked.trace
+        if walked.failures or walked.record is None or left_out or not_there:
+            raise SystemExit(
+                f"without a kill, {way}: {walked.failures or ''}\n"
+                f"  passed and not enumerated: {sorted(left_out)}\n  enumerated and not passed: {sorted(not_there)}"
+            )
+        self.say(f"   without a kill, {way}: {walked.record.outcome}, {len(walked.trace)} marks, {walked.seconds:.0f} s")
+        return walked.record
+
+    def _tally(self, name: str, planned: Planned, walked: Walked, expected: Record | None) -> None:
+        wanted = {str(mark) for mark in planned.marks}
+        found = [*walked.failures]
+        if walked.record is not None and expected is not None:
+            found += differences(walked.record, expected)
+        missed = wanted - set(walked.reached)
+        tried = sorted(wanted | set(walked.reached))
+        blamed = {mark for mark in tried if any(_place(mark) in failure for failure in found)} or (
+            set(tried) if found else set()
+        )
+        failed = blamed | missed
+        self.walks[name] = {
+            "rollout": walked.rollout_id,
+            "points": len(tried),
+            "passed": len(tried) - len(failed),
+            "failures": [
+                *({"point": f"{name} {mark}", "found": "it was not passed"} for mark in sorted(missed)),
+                *({"point": f"{name} {mark}", "found": found} for mark in sorted(blamed - missed)),
+            ],
+            "seconds": round(walked.seconds, 1),
+        }
+        self._write()
+        self.say(
+            f"{name:<20} {len(tried):>3} points, {len(tried) - len(failed):>3} passed, {walked.seconds:>4.0f} s; "
+            f"so far {self.summary()}"
+        )
+        for failure in [*found, *(f"not passed: {mark}" for mark in sorted(missed))][:12]:
+            self.say(f"     ✗ {failure}")
+
+    def _write(self) -> None:
+        failures = [failure for walk in self.walks.values() for failure in walk["failures"]]
+        kept = {"points": self.points, "passed": self.passed, "failures": failures, "walks": self.walks}
+        self.json.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+
+
+def _place(mark: str) -> str:
+    return mark.partition(":")[2].partition("/")[0]
