@@ -11,12 +11,15 @@ from chrysalis.local.demo import DemoPlan
 from chrysalis.plan import Plan, PlannedStep, load_plan
 from tasks.workspace import Workspace
 from tests.chaos.points import Mark, back_marks, bystanders, forward_marks, sometimes, walks
-from tests.chaos.record import Offsets, Record, differences
+from tests.chaos.record import Record, differences
 from tests.chaos.walk import Walk, Walked
 from tests.chaos.world import Snapshot, World
 
 VICTIMS = ("self", "ledger", "watch", "server")
 """`self`: whoever passes the mark. The others are killed while it stands there."""
+
+
+TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Campaign:
         self.names = tuple(self.planned)
         self._forward: Record | None = None
         self._back: Record | None = None
-        self._snapshot: tuple[Snapshot, str, Offsets] | None = None
+        self._snapshot: tuple[Snapshot, str] | None = None
         self._number = 0
 
     @property
@@ -71,16 +74,27 @@ class Campaign:
     def run(self, world: World, names: Iterable[str]) -> None:
         """Make these walks, the ones without kills first."""
         todo = list(names)
-        if any(self.planned[name].way == "forward" for name in todo):
-            self._forward = self._reference(world, "forward")
+        if not todo:
+            return
+        self._forward = self._reference(world, "forward")
         if any(self.planned[name].way == "back" for name in todo):
-            self._snapshot = self._take_snapshot(world)
             self._back = self._reference(world, "back")
         for name in todo:
             planned = self.planned[name]
             expected = self._forward if planned.way == "forward" else self._back
-            walked = self._walk(world, planned.way, planned.victim, (*planned.marks, *planned.perhaps)).go()
+            marks = (*planned.marks, *planned.perhaps)
+            walked = self._undisturbed(lambda p=planned, m=marks: self._walk(world, p.way, p.victim, m), planned.way)  # type: ignore[misc]
             self._tally(name, planned, walked, expected)
+
+    def _undisturbed(self, walk: Callable[[], Walk], way: str) -> Walked:
+        """Walk; again when the machine was so busy that the plan's own triggers took the release back, and that is right."""
+        for _ in range(TRIES):
+            walked = walk().go()
+            taken_back = walked.record is not None and walked.record.outcome == "rolled_back"
+            if way == "back" or not taken_back or "fires" not in " ".join(walked.record.notices):
+                break
+            self.say(f"   {walked.rollout_id} was taken back by a trigger: {walked.record.notices[-1]}; walked again")
+        return walked
 
     def summary(self) -> str:
         return f"{self.points} points tried, {self.passed} passed"
@@ -93,41 +107,30 @@ class Campaign:
                 break
             done.append(step)
         ways = {"forward": forward_marks(self.loaded), "back": back_marks(self.loaded, done)}
-        may = {str(mark) for mark in sometimes(self.loaded)}
         for victim in VICTIMS:
             for way, all_marks in ways.items():
-                marks = bystanders(all_marks) if victim in ("watch", "server") else list(all_marks)
-                if way == "forward" and victim in ("self", "ledger"):
-                    marks += sometimes(self.loaded)
-                for number, group in enumerate(walks(marks), 1):
-                    always = tuple(mark for mark in group if str(mark) not in may)
-                    yield (
-                        f"{way}/{victim}/{number}",
-                        Planned(way, victim, always, tuple(mark for mark in group if str(mark) in may)),
-                    )
+                own = victim in ("self", "ledger")
+                # A gate that has to wait crashes once more while it waits.
+                perhaps = list(walks(sometimes(self.loaded))) if own and way == "forward" else []
+                for number, group in enumerate(walks(all_marks if own else bystanders(all_marks))):
+                    more = perhaps[number] if number < len(perhaps) else ()
+                    yield f"{way}/{victim}/{number + 1}", Planned(way, victim, group, more)
 
     def _walk(self, world: World, way: str, victim: str, marks: tuple[Mark, ...] = ()) -> Walk:
         self._number += 1
         version = f"1.0.{self._number}"
         if way == "forward":
-            return Walk(world, self.plan, version, victim=victim, marks=marks)
+            walk = Walk(world, self.plan, version, victim=victim, marks=marks)
+            if self._snapshot is None:
+                walk.rest_at, walk.at_rest = self.back_from, lambda: self._keep(world, walk)
+            return walk
         assert self._snapshot is not None
-        snapshot, rollout_id, since = self._snapshot
+        snapshot, rollout_id = self._snapshot
         world.put_back(snapshot, lambda: self._migrate(rollout_id))
-        own = Offsets.now(world.sandbox, world.home)
-        return Walk(
-            world, self.plan, version, victim=victim, marks=marks, back_from=self.back_from, resumed=rollout_id, since=own
-        )
+        return Walk(world, self.plan, version, victim=victim, marks=marks, back_from=self.back_from, resumed=rollout_id)
 
-    def _take_snapshot(self, world: World) -> tuple[Snapshot, str, Offsets]:
-        self._number += 1
-        walk = Walk(world, self.plan, f"1.0.{self._number}", back_from=self.back_from, stop_there=True)
-        walked = walk.go()
-        if walked.failures:
-            raise SystemExit(f"the rollout to go back from did not get there: {walked.failures}")
-        assert walk.since is not None
-        self.say(f"   {walked.rollout_id} stands before {self.back_from}, after {walked.seconds:.0f} s")
-        return world.keep(), walked.rollout_id, walk.since
+    def _keep(self, world: World, walk: Walk) -> None:
+        self._snapshot = (world.keep(), walk.rollout_id)
 
     def _migrate(self, rollout_id: str) -> None:
         workspace = Workspace.open(rollout_id, 0)
@@ -137,7 +140,7 @@ class Campaign:
 
     def _reference(self, world: World, way: str) -> Record:
         """A walk without kills; what it passes is compared with what the plan says it passes."""
-        walked = self._walk(world, way, "self").go()
+        walked = self._undisturbed(lambda: self._walk(world, way, "self"), way)
         expected = {str(mark) for name in self.names for mark in self.planned[name].marks if self.planned[name].way == way}
         may = {str(mark) for mark in sometimes(self.loaded)}
         left_out, not_there = walked.trace - expected - may, expected - walked.trace

@@ -100,7 +100,7 @@ def _ledger() -> None:
         if notes:
             note = notes[-1]
             step_id = str(note.detail.get("step_id") or "") if isinstance(note.detail, dict) else ""
-            if note.action in ("step_begun", "step_ended") and step_id != "rollback":
+            if HERE.process == "flow" and step_id not in ("", "rollback") and HERE.place != "rollout.end":
                 HERE.place = step_id
             self.what = (note.action, step_id if HERE.process != "flow" else "")  # type: ignore[attr-defined]
             HERE.reach(self.what[0], "uncommitted", self.what[1])  # type: ignore[attr-defined]

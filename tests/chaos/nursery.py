@@ -1,8 +1,8 @@
 """Forks the processes that are killed: a rollout's flow, the watch, a person at the command line.
 
-Run as `python -m tests.chaos.nursery`. It has imported everything and started no thread, so that a fork is a process like the
-one that a worker starts, without the seconds that a new interpreter takes. Commands come as lines of JSON on standard input;
-what was forked and what ended goes to standard output.
+Run as `python -m tests.chaos.nursery PLAN...`. It has imported everything and started no thread, so that a fork is a process
+like the one that a worker starts, without the seconds that a new interpreter takes. Commands come as lines of JSON on
+standard input; what was forked and what ended goes to standard output.
 """
 
 import json
@@ -132,7 +132,7 @@ def _child(order: dict[str, Any]) -> int:
         here.door, here.trace = Path(order["door"]), Path(order["trace"])
         return JOBS[order["job"]](order)
     except ChrysalisError as error:
-        print(f"{order['name']}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        logging.getLogger("chaos").error("%s: %s: %s", order["name"], type(error).__name__, error)
         return RAISED
     except BaseException:
         traceback.print_exc()

@@ -28,7 +28,7 @@ EFFECTS: Mapping[str, tuple[tuple[str, Sequence[str]], ...]] = {
     "record_baseline": (("measured", AROUND), ("baseline_recorded", COMMIT)),
     "gate": (("measured", AROUND), ("findings_recorded", COMMIT)),
     "verify": (("measured", AROUND), ("findings_recorded", COMMIT)),
-    "sign_off": (("wait_opened", COMMIT),),
+    "sign_off": (("wait_opened", COMMIT), ("wait_closed", COMMIT)),
 }
 UNDO_EFFECTS: Mapping[str, tuple[tuple[str, Sequence[str]], ...]] = {
     "migrate": EFFECTS["migrate"],

@@ -20,7 +20,7 @@ _ACCEPTED = re.compile(
 )
 _WEIGHT = re.compile(r'clusters \{\s*name: "canary"\s*weight \{\s*value: (\d+)')
 _HEADER = re.compile(r'headers \{\s*name: "([^"]+)"')
-_DDL = re.compile(r"LOG:  statement: (CREATE|ALTER|DROP) (?!SYSTEM)(\w+)")
+_OF_THE_WATCH = re.compile(r"is not decided|is not complete|^checkpoint of|cannot be watched")
 _NOTICE = re.compile(r"^\[[^\]]+\] ")
 
 

@@ -7,7 +7,7 @@ so that hundreds of kills take minutes. How long it takes until a worker does so
 import contextlib
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from chrysalis.errors import ChrysalisError
 from chrysalis.ledger import Ledger, Rollout
 from chrysalis.local.demo import DemoPlan
 from chrysalis.plan import Plan
+from chrysalis.plan.steps import SignOff
 from chrysalis.sandbox.service.configuration import INITIAL
 from chrysalis.targets.base import Stamp
 from chrysalis.targets.http_api import flatten
@@ -74,9 +75,9 @@ class Walk:
     trigger: str = "vulnerability_reported"
     resumed: str | None = None
     """The rollout of a snapshot, which goes on from there."""
-    since: Offsets | None = None
-    stop_there: bool = False
-    """End the walk where it would go back, and leave everything as it is: for a snapshot."""
+    rest_at: str | None = None
+    at_rest: Callable[[], object] | None = None
+    """Called once, when all waits for the last sign-off: for a snapshot."""
 
     def __post_init__(self) -> None:
         self.left = {str(mark) for mark in self.marks}
@@ -88,13 +89,12 @@ class Walk:
         self.rollout_id = ""
         self._watch = self._flow = self._person = 0
         self._surveyed_at = 0.0
-        self._there = False
+        self._began_at = time.time()
 
     def go(self) -> Walked:
         """From the start to the end. Never raises for what the rollout does; that is among the failures."""
         began, record = time.monotonic(), None
-        since = self.since or Offsets.now(self.world.sandbox, self.world.home)
-        self.since = since
+        since = Offsets.now(self.world.sandbox, self.world.home)
         try:
             if self.resumed is None:
                 self._start_watch()
@@ -112,8 +112,7 @@ class Walk:
                 if pid:
                     kill(pid)
             self._end_watch_span()
-            if not self._there:
-                self._tidy()
+            self._tidy()
         lines = self.trace.read_text().splitlines() if self.trace.exists() else []
         seconds = time.monotonic() - began
         return Walked(self.rollout_id, record, self.reached, self.failures, set(lines), seconds)
@@ -132,7 +131,7 @@ class Walk:
     def _until_ended(self) -> None:
         tries, deadline = 0, time.monotonic() + STEP_TIMEOUT_S
         before: object = None
-        while (row := self._row()).active and not self._there:
+        while (row := self._row()).active:
             now = self._progress(row)
             if now != before:
                 before, deadline, tries = now, time.monotonic() + STEP_TIMEOUT_S, 0
@@ -155,10 +154,17 @@ class Walk:
         return (len(entries), len(self.reached), round(soaked), entries[-1].step_id if entries else "start")
 
     def _asleep(self) -> bool:
-        """Whether there is something to wait for that needs no process; then none is started, as the watch would not."""
+        """Whether it waits for something that has not come; then no process is started, as nothing would wake one."""
         row = self._row()
         waits = [wait for wait in self._ledger().waits(row.id) if wait.is_open]
-        return row.state == "waiting" and bool(waits) and not self._going_back()
+        if row.state != "waiting" or not waits or self._going_back():
+            return False
+        return not all(wait.kind == "sign_off" and self._signed(wait.step_id) for wait in waits)
+
+    def _signed(self, step_id: str) -> bool:
+        workspace = Workspace.open(self.rollout_id, 0)
+        planned = workspace.plan.step(step_id)
+        return isinstance(planned.spec, SignOff) and not approve.count(workspace, planned, planned.spec).missing
 
     def _going_back(self) -> bool:
         return any(one.kind in ("roll_back", "abort") for one in self._ledger().open_requests(self.rollout_id))
@@ -172,19 +178,19 @@ class Walk:
         for wait in self._ledger().waits(self.rollout_id):
             if not wait.is_open or wait.kind != "sign_off" or self._flow:
                 continue
+            if self.at_rest is not None and wait.step_id == self.rest_at:
+                at_rest, self.at_rest = self.at_rest, None
+                at_rest()
             if wait.step_id == self.back_from:
-                if self.stop_there:
-                    self._there = True
-                elif not self._going_back():
+                if not self._going_back():
                     self._person = self._fork("set_off", rollout=self.rollout_id, trigger=self.trigger)
                 return
-            plan = plan_of(self.rollout_id)
-            workspace = Workspace.open(self.rollout_id, 0)
-            planned = plan.step(wait.step_id)
-            tally = approve.count(workspace, planned, planned.spec)  # type: ignore[arg-type]
-            if not tally.missing:
+            if self._signed(wait.step_id):
                 return
-            signers = _signers(plan, planned.spec.rule, tally.approved_by)  # type: ignore[union-attr]
+            spec = plan_of(self.rollout_id).step(wait.step_id).spec
+            assert isinstance(spec, SignOff)
+            signed = [one.approver for one in self._ledger().sign_offs(self.rollout_id, wait.step_id)]
+            signers = _signers(plan_of(self.rollout_id), spec.rule, signed)
             self._person = self._fork("sign", step=wait.step_id, approvers=signers)
             return
 
@@ -266,7 +272,7 @@ class Walk:
 
     def _check_soaks(self) -> None:
         for wait in self._ledger().waits(self.rollout_id):
-            if wait.kind != "soak" or wait.closed_at is None:
+            if wait.kind != "soak" or wait.closed_at is None or wait.opened_at.timestamp() < self._began_at:
                 continue
             possible_s = self.watched.within(wait.opened_at.timestamp(), wait.closed_at.timestamp()) * self.plan.speed
             if wait.watched_s > possible_s + self.plan.speed * CLOCK_S:

@@ -1,4 +1,4 @@
-"""What stands while others are killed, and how it is killed: sandbox, Prefect's server, the ledger's PostgreSQL, the nursery."""
+"""What stands while others are killed, and how it is killed: sandbox, Prefect's server, ledger's database, nursery."""
 
 import contextlib
 import json
@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 import psycopg
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from chrysalis.ledger import Ledger
 from chrysalis.local.processes import descendants
@@ -262,7 +263,8 @@ def world(home: Path, plans: Path, *, rate_rps: float, speed: float) -> Iterator
             _have_targets_log(stack.sandbox)
             nursery = Nursery(home / "nursery", environment, sorted(plans.glob("*/plan.yaml")))
             try:
-                yield World(home, stack, database, nursery, stack.sandbox)
+                with temporary_settings({PREFECT_API_URL: stack.api_url}):
+                    yield World(home, stack, database, nursery, stack.sandbox)
             finally:
                 nursery.stop()
         finally:
