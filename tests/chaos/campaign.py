@@ -10,13 +10,14 @@ from chrysalis.effects import migrations
 from chrysalis.local.demo import DemoPlan
 from chrysalis.plan import Plan, PlannedStep, load_plan
 from tasks.workspace import Workspace
-from tests.chaos.points import Mark, back_marks, bystanders, forward_marks, sometimes, walks
+from tests.chaos.points import Mark, back_marks, bystanders, forward_marks, journaled, sometimes, walks
 from tests.chaos.record import Record, differences
 from tests.chaos.walk import Walk, Walked
 from tests.chaos.world import Snapshot, World
 
-VICTIMS = ("self", "ledger", "watch", "server")
-"""`self`: whoever passes the mark. The others are killed while it stands there."""
+VICTIMS = ("self", "ledger", "watch", "server", "twice")
+"""`self`: whoever passes the mark. The others are killed while it stands there. `twice`: nobody is killed; the flow is
+frozen, another one takes the rollout up, and then the first is woken."""
 
 
 TRIES = 3
@@ -74,8 +75,7 @@ class Campaign:
     def run(self, world: World, names: Iterable[str]) -> None:
         """Make these walks, the ones without kills first."""
         todo = list(names)
-        if not todo:
-            return
+        self._snapshot = None
         self._forward = self._reference(world, "forward")
         if any(self.planned[name].way == "back" for name in todo):
             self._back = self._reference(world, "back")
@@ -112,7 +112,8 @@ class Campaign:
                 own = victim in ("self", "ledger")
                 # A gate that has to wait crashes once more while it waits.
                 perhaps = list(walks(sometimes(self.loaded))) if own and way == "forward" else []
-                for number, group in enumerate(walks(all_marks if own else bystanders(all_marks))):
+                chosen = all_marks if own else journaled(all_marks) if victim == "twice" else bystanders(all_marks)
+                for number, group in enumerate(walks(chosen)):
                     more = perhaps[number] if number < len(perhaps) else ()
                     yield f"{way}/{victim}/{number + 1}", Planned(way, victim, group, more)
 
@@ -127,7 +128,22 @@ class Campaign:
         assert self._snapshot is not None
         snapshot, rollout_id = self._snapshot
         world.put_back(snapshot, lambda: self._migrate(rollout_id))
-        return Walk(world, self.plan, version, victim=victim, marks=marks, back_from=self.back_from, resumed=rollout_id)
+        return Walk(
+            world,
+            self.plan,
+            version,
+            victim=victim,
+            marks=marks,
+            back_from=self.back_from,
+            trigger=self._by_hand,
+            resumed=rollout_id,
+        )
+
+    @property
+    def _by_hand(self) -> str:
+        """A trigger of the plan that a person sets off."""
+        triggers = self.loaded.triggers_at(self.loaded.phase_names[0])
+        return next(name for name, trigger in triggers.items() if trigger.when is None)
 
     def _keep(self, world: World, walk: Walk) -> None:
         self._snapshot = (world.keep(), walk.rollout_id)

@@ -87,7 +87,7 @@ def install() -> None:
         _at(module, name, lambda _arguments, place=place: place)
     for name in ("enter", "arm"):
         _at(flows.phase, name, lambda arguments: getattr(arguments[2], "name", arguments[2]))
-    _at(flows.rollout, "take_over", lambda _arguments: "rollout")
+    _at(flows.rollout, "take_over_again", lambda _arguments: "rollout")
 
 
 def _ledger() -> None:

@@ -109,10 +109,16 @@ def back_marks(plan: Plan, done: Iterable[PlannedStep]) -> list[Mark]:
             marks += _marks("flow", f"undo.{step.id}", [JOURNAL[0], *UNDO_EFFECTS[step.kind], JOURNAL[1]])
     for step in plan.rollback_steps("full"):
         marks += _step(step)
-    marks += _marks("flow", "rollback.verify", [JOURNAL[0], ("measured", AROUND), JOURNAL[1]])
+    judged: list[tuple[str, Sequence[str]]] = [("measured", AROUND)] if plan.rollbacks["full"].verify else []
+    marks += _marks("flow", "rollback.verify", [JOURNAL[0], *judged, JOURNAL[1]])
     marks += _marks("flow", "rollback.end", [("step_ended", COMMIT), ("notice", AROUND)])
     ended = [("state_set", COMMIT), ("wait_closed", COMMIT), ("request_settled", COMMIT)]
     return [*marks, *_marks("flow", "rollout.end", ended)]
+
+
+def journaled(marks: Sequence[Mark]) -> list[Mark]:
+    """Where a step has begun and where it has ended, with no lock held."""
+    return [mark for mark in marks if mark.what in ("step_begun", "step_ended") and mark.when == "committed"]
 
 
 def bystanders(marks: Sequence[Mark]) -> list[Mark]:

@@ -5,12 +5,15 @@ so that hundreds of kills take minutes. How long it takes until a worker does so
 """
 
 import contextlib
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chrysalis.clock import utc_now
 from chrysalis.effects import migrations
 from chrysalis.errors import ChrysalisError
 from chrysalis.ledger import Ledger, Rollout
@@ -20,17 +23,16 @@ from chrysalis.plan.steps import SignOff
 from chrysalis.sandbox.service.configuration import INITIAL
 from chrysalis.targets.base import Stamp
 from chrysalis.targets.http_api import flatten
-from gates.progress import Outcome
 from tasks import approve, measure
-from tasks.lifecycle import end, take_over
+from tasks.lifecycle import take_over
 from tasks.safety import make_safe
 from tasks.workspace import TOKENS_PER_ROLLOUT, Workspace, plan_of
 from tests.chaos.nursery import WAITS
 from tests.chaos.points import Mark
 from tests.chaos.record import Offsets, Record, read_record
-from tests.chaos.world import World, await_true, kill
+from tests.chaos.world import Arrival, World, await_true, kill
 
-STEP_TIMEOUT_S = 60.0
+STEP_TIMEOUT_S = 150.0
 """Real seconds within which something must happen: a mark, an end, an entry of the journal."""
 CLOCK_S = 0.001
 """How far the figures of two clocks may be apart, in real seconds."""
@@ -72,7 +74,7 @@ class Walk:
     victim: str = "flow"
     marks: tuple[Mark, ...] = ()
     back_from: str | None = None
-    trigger: str = "vulnerability_reported"
+    trigger: str = ""
     resumed: str | None = None
     """The rollout of a snapshot, which goes on from there."""
     rest_at: str | None = None
@@ -139,7 +141,7 @@ class Walk:
                 raise TimeoutError(f"nothing happens after {now}; {row.status_text}; {tries} tries")
             self._survey()
             if self._flow == 0 and not self._asleep():
-                self._flow = self._fork("rollout")
+                self._flow = self._fork(self._job)
             self._attend(0.05)
             code = self.world.nursery.ended.get(self._flow)
             if code is not None:
@@ -197,16 +199,20 @@ class Walk:
     def _attend(self, timeout_s: float) -> None:
         """Kill what is to be killed when somebody stands at a mark."""
         arrival = self.world.nursery.arrival(timeout_s)
-        if arrival is None:
-            return
+        if arrival is not None:
+            self._strike(arrival)
+
+    def _strike(self, arrival: Arrival) -> None:
         if arrival.mark not in self.left:
             arrival.let_go()
             return
         self.left.discard(arrival.mark)
         self.reached.append(arrival.mark)
-        process = arrival.mark.partition(":")[0]
+        if self.victim == "twice":
+            self._take_up_twice(arrival)
+            return
         if self.victim == "self":
-            self._kill_process(process)
+            self._kill_process(arrival.mark.partition(":")[0])
         elif self.victim == "watch":
             self._restart_watch()
         elif self.victim == "server":
@@ -214,6 +220,41 @@ class Walk:
         else:
             self.world.kill_database()
         arrival.let_go()
+
+    @property
+    def _job(self) -> str:
+        return "rollout_alive" if self.victim == "twice" else "rollout"
+
+    def _take_up_twice(self, arrival: Arrival) -> None:
+        """Freeze the one that stands there until another has taken its place and journaled; woken, it changes nothing."""
+        first, token = self._flow, self._row().token
+        os.kill(first, signal.SIGSTOP)
+        before = self._entered_by(token)
+        self._flow = self._fork(self._job)
+        deadline, second = time.monotonic() + STEP_TIMEOUT_S, None
+        while second is None and self._flow not in self.world.nursery.ended and not self._entered_after(token):
+            second = self.world.nursery.arrival(0.1)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{arrival.mark}: nobody took the place of the process that was frozen")
+        os.kill(first, signal.SIGCONT)
+        arrival.let_go()
+        try:
+            await_true(
+                lambda: first in self.world.nursery.ended, f"{arrival.mark}: the one in whose place another works to stop"
+            )
+        except TimeoutError as error:
+            self.failures.append(str(error))
+            kill(first)
+        if self._entered_by(token) != before:
+            self.failures.append(f"{arrival.mark}: woken, it went on with the journal under the stale token {token}")
+        if second is not None:
+            self._strike(second)
+
+    def _entered_by(self, token: int) -> int:
+        return sum(entry.token == token for entry in self._ledger().journal(self.rollout_id))
+
+    def _entered_after(self, token: int) -> bool:
+        return any(entry.token > token for entry in self._ledger().journal(self.rollout_id))
 
     def _kill_process(self, process: str) -> None:
         if process == "watch":
@@ -297,7 +338,7 @@ class Walk:
         if row.active:
             token = take_over(row.id)
             make_safe(Workspace.open(row.id, token), 0, actor="tidy", cause="the walk is over")
-            end(row.id, token, Outcome.ABORTED, "the walk is over")
+            ledger.set_state(row.id, token, state="ended", outcome="aborted", now=utc_now())
         last = Stamp((row.serial + 1) * TOKENS_PER_ROLLOUT - 1, RETIRED, "tidy")
         workspace = Workspace.open(row.id, 0)
         with self.world.sandbox.router() as router:

@@ -31,6 +31,7 @@ from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
 from chrysalis.settings import CHECKOUT
 from tasks.workspace import settings
+from tests.chaos.nursery import ENGINE
 
 WATCH_TICK_MS = 100
 START_TIMEOUT_S = 60.0
@@ -245,17 +246,24 @@ class Snapshot:
 
 
 @contextmanager
-def world(home: Path, plans: Path, *, rate_rps: float, speed: float) -> Iterator[World]:
-    """Start it below `home` and stop it at the end. Sets this process's environment."""
+def world(home: Path, plans: Path, *, rate_rps: float, speed: float, engine: bool) -> Iterator[World]:
+    """Start it below `home` and stop it at the end. Sets this process's environment.
+
+    With `engine` the flows run in Prefect's engine, against a server; without, as plain functions (`nursery`).
+    """
     database = LedgerDatabase(home / "ledger")
     sandbox = SandboxSettings(rate_rps=rate_rps, plan_speed=speed, scrape_interval_s=0.5)
     before = dict(os.environ)
     with Stack(home, StackSettings(watch_interval_s=WATCH_TICK_MS / 1000, sandbox=sandbox)) as stack:
         try:
             database.create()
-            stack.start_server_and_sandbox()
+            if engine:
+                stack.start_server_and_sandbox()
+            else:
+                stack.sandbox = Sandbox.start(home / "sandbox", settings=sandbox)
+                stack.write_environment()
             assert stack.sandbox is not None
-            own = {"CHRYSALIS_LEDGER_URL": database.url, "CHRYSALIS_PLANS": str(plans)}
+            own = {ENGINE: "1" if engine else "0", "CHRYSALIS_LEDGER_URL": database.url, "CHRYSALIS_PLANS": str(plans)}
             environment = {**stack.environment(), **sandbox_variables(stack.sandbox), **own}
             os.environ.update(environment)
             settings.cache_clear()
