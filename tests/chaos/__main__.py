@@ -8,6 +8,7 @@ python -m tests.chaos --list              the walks and how many points each has
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -43,6 +44,8 @@ def main() -> None:
             say(f"{name:<24} {len(campaign.planned[name].marks):>4} points")
         say(f"{len(todo)} walks, {sum(len(campaign.planned[name].marks) for name in todo)} points")
         return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))  # ends what was started, wherever it is
     home = Path(tempfile.mkdtemp(prefix="chrysalis-chaos-"))
     began = time.monotonic()
     try:

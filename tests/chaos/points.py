@@ -73,7 +73,9 @@ def forward_marks(plan: Plan) -> list[Mark]:
         *_marks("flow", "rollout", [("token_taken", COMMIT)]),
     ]
     for phase in plan.phases:
-        entered: list[tuple[str, Sequence[str]]] = [("position_set", COMMIT), ("state_set", COMMIT)]
+        entered: list[tuple[str, Sequence[str]]] = [("position_set", COMMIT)]
+        if phase is plan.phases[0] or any(step.kind == "sign_off" and step.phase == phase.name for step in plan.itinerary):
+            entered.append(("state_set", COMMIT))  # it runs: from its start, and again after it waited for people
         exposes = any(isinstance(step, SetWeight | SetFlag | SetRoute) for step in phase.steps)
         marks += _marks("flow", phase.name, [*entered, *([("guard_armed", COMMIT)] if exposes else [])])
         for step in (one for one in plan.itinerary if one.phase == phase.name):
