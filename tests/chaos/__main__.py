@@ -33,7 +33,8 @@ def main() -> None:
     arguments = _arguments()
     plans = CHECKOUT / "tests" / "plans" if arguments.short else CHECKOUT / "deployments"
     demo = DemoPlan("quick", SHORT_SPEED) if arguments.short else replace(DEMO_PLANS["crystal"], speed=SPEED)
-    campaign = Campaign(plans / demo.name / "plan.yaml", demo, arguments.json, say)
+    plan = plans / demo.name / "plan.yaml"
+    campaign = Campaign(plan, demo, arguments.json, say)
     if arguments.resume:
         campaign.load()
     only = arguments.only or (SHORT if arguments.short else ["*"])
@@ -55,7 +56,7 @@ def main() -> None:
                 continue
             folder = home / ("engine" if engine else "plain")
             folder.mkdir()
-            with world(folder, plans, rate_rps=RATE_RPS, speed=demo.speed, engine=engine) as here:
+            with world(folder, plan, rate_rps=RATE_RPS, speed=demo.speed, engine=engine) as here:
                 say(f"all is up below {folder}; {len(some)} walks" + (", in Prefect's engine" if engine else ""))
                 campaign.run(here, some)
     finally:

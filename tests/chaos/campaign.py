@@ -106,7 +106,7 @@ class Campaign:
             if step.id == back:
                 break
             done.append(step)
-        ways = {"forward": forward_marks(self.loaded), "back": back_marks(self.loaded, done)}
+        ways = {"back": back_marks(self.loaded, done), "forward": forward_marks(self.loaded)}
         for victim in VICTIMS:
             for way, all_marks in ways.items():
                 own = victim in ("self", "ledger")

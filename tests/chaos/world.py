@@ -34,7 +34,7 @@ from tasks.workspace import settings
 from tests.chaos.nursery import ENGINE
 
 WATCH_TICK_MS = 100
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 
 
 class LedgerDatabase:
@@ -246,7 +246,7 @@ class Snapshot:
 
 
 @contextmanager
-def world(home: Path, plans: Path, *, rate_rps: float, speed: float, engine: bool) -> Iterator[World]:
+def world(home: Path, plan: Path, *, rate_rps: float, speed: float, engine: bool) -> Iterator[World]:
     """Start it below `home` and stop it at the end. Sets this process's environment.
 
     With `engine` the flows run in Prefect's engine, against a server; without, as plain functions (`nursery`).
@@ -263,13 +263,17 @@ def world(home: Path, plans: Path, *, rate_rps: float, speed: float, engine: boo
                 stack.sandbox = Sandbox.start(home / "sandbox", settings=sandbox)
                 stack.write_environment()
             assert stack.sandbox is not None
-            own = {ENGINE: "1" if engine else "0", "CHRYSALIS_LEDGER_URL": database.url, "CHRYSALIS_PLANS": str(plans)}
+            own = {
+                ENGINE: "1" if engine else "0",
+                "CHRYSALIS_LEDGER_URL": database.url,
+                "CHRYSALIS_PLANS": str(plan.parent.parent),
+            }
             environment = {**stack.environment(), **sandbox_variables(stack.sandbox), **own}
             os.environ.update(environment)
             settings.cache_clear()
             Ledger.open(database.url).close()
             _have_targets_log(stack.sandbox)
-            nursery = Nursery(home / "nursery", environment, sorted(plans.glob("*/plan.yaml")))
+            nursery = Nursery(home / "nursery", environment, [plan])
             try:
                 with temporary_settings({PREFECT_API_URL: stack.api_url}):
                     yield World(home, stack, database, nursery, stack.sandbox)
