@@ -136,6 +136,8 @@ def bystanders(marks: Sequence[Mark]) -> list[Mark]:
 
 
 def _step(step: PlannedStep) -> list[Mark]:
+    if step.kind not in EFFECTS:
+        raise ValueError(f"{step.id}: the effects of {step.kind} have no marks yet; enter them in EFFECTS and marks.py")
     marks = _marks("flow", step.id, [JOURNAL[0], *EFFECTS[step.kind], JOURNAL[1]])
     if step.kind == "soak":
         checked = [("findings_recorded", COMMIT)] if getattr(step.spec, "checkpoint", ()) else []

@@ -55,7 +55,7 @@ class LedgerDatabase:
 
     def create(self) -> None:
         """An empty cluster, started."""
-        shutil.rmtree(self.layout.postgres_data, ignore_errors=True)
+        self.remove()
         postgres.make_data_folder(self.layout)
         self.start()
         self._run("CREATE DATABASE ledger")
@@ -79,7 +79,13 @@ class LedgerDatabase:
         with (self.layout.folder / "postgres.log").open("ab") as log:
             self._server = subprocess.Popen(
                 # The sandbox's own options give up a crash's last commits; a ledger keeps them.
-                [*postgres.command(self.layout, max_connections=80), "-c", "synchronous_commit=on"],
+                [
+                    *postgres.command(self.layout, max_connections=80),
+                    "-c",
+                    "synchronous_commit=on",
+                    "-c",
+                    "archive_mode=off",
+                ],
                 cwd=self.layout.postgres_data,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -102,7 +108,7 @@ class LedgerDatabase:
 
     def remove(self) -> None:
         self.kill()
-        for folder in {self.layout.postgres_data, self.layout.postgres_socket}:
+        for folder in self.layout.postgres_folders:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _answers(self) -> bool:
