@@ -37,6 +37,10 @@ WATCH_TICK_MS = 100
 START_TIMEOUT_S = 180.0
 
 
+# The sandbox's own options give up a crash's last commits; a ledger keeps them.
+_AS_A_LEDGER = ("-c", "synchronous_commit=on", "-c", "archive_mode=off")
+
+
 class LedgerDatabase:
     """A PostgreSQL of the ledger's own, which can be killed with all its processes and started again."""
 
@@ -78,7 +82,6 @@ class LedgerDatabase:
         account = postgres.user()
         with (self.layout.folder / "postgres.log").open("ab") as log:
             self._server = subprocess.Popen(
-                # The sandbox's own options give up a crash's last commits; a ledger keeps them.
                 [
                     *postgres.command(self.layout, max_connections=80),
                     "-c",
