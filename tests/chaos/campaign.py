@@ -91,9 +91,10 @@ class Campaign:
         for _ in range(TRIES):
             walked = walk().go()
             taken_back = walked.record is not None and walked.record.outcome == "rolled_back"
-            if way == "back" or not taken_back or "fires" not in " ".join(walked.record.notices):
+            said = " ".join(walked.record.notices) if walked.record is not None else ""
+            if way == "back" or not taken_back or not ("fires" in said or "FAIL:" in said):
                 break
-            self.say(f"   {walked.rollout_id} was taken back by a trigger: {walked.record.notices[-1]}; walked again")
+            self.say(f"   {walked.rollout_id} was taken back by what was measured: {said[-300:]}; walked again")
         return walked
 
     def summary(self) -> str:
