@@ -27,7 +27,7 @@ from tasks.lifecycle import (
     register,
     show_timeline,
     take_answers,
-    take_over,
+    take_over_again,
     wait,
 )
 from tasks.suspension import Suspension, next_suspension, tag_run, tags_of
@@ -94,7 +94,7 @@ def rollout(
 def go_on(rollout_id: str) -> State[Any] | Suspension:
     """Everything that can be done now: until the end, or until there is something to wait for."""
     while True:
-        token = take_over(rollout_id)
+        token = take_over_again(rollout_id)
         if isinstance(decide(rollout_id), Run):
             for name in plan_of(rollout_id).phase_names:
                 with tags(*tags_of(open_ledger().get(rollout_id)), f"phase:{name}"):
@@ -106,7 +106,7 @@ def go_on(rollout_id: str) -> State[Any] | Suspension:
                 end(rollout_id, token, outcome, reason)
                 return final_state(outcome, reason)
             case RollBack() as back:
-                token = take_over(rollout_id)
+                token = take_over_again(rollout_id)
                 ends = back.outcome.value
                 with tags(*tags_of(open_ledger().get(rollout_id))):
                     state = rollback(rollout_id, token, back.to_percent, back.reason, back.by, ends, return_state=True)

@@ -118,11 +118,15 @@ class Stack:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self.processes.logs.mkdir(parents=True, exist_ok=True)
         say("starting Prefect's server, and the sandbox: Envoy, Prometheus, PostgreSQL, two versions of the service, load")
-        server = [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
-        self.processes.start("prefect-server", server, folder=self.home)
+        self.start_server()
         self.sandbox = Sandbox.start(self.home / "sandbox", settings=self.settings.sandbox)
         self.write_environment()
         self._until(self._server_answers, SERVER_TIMEOUT_S, "prefect-server")
+
+    def start_server(self) -> None:
+        """Prefect's server, on the same port and folder every time; returns before it answers."""
+        server = [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
+        self.processes.start("prefect-server", server, folder=self.home)
 
     def write_environment(self) -> None:
         """What `${NAME}` in a plan stands for here."""
