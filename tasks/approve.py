@@ -57,7 +57,8 @@ def count(workspace: Workspace, planned: PlannedStep, spec: kinds.SignOff) -> Ta
     for one in standing:
         if one.approver in reasons and workspace.ledger.void_sign_off(one, reasons[one.approver], now=utc_now()):
             title = f"{one.approver}: your sign-off of {planned.title} is void"
-            tell(workspace, "warning", title, f"{reasons[one.approver]}; look at it and sign again")
+            key = f"{one.rollout_id}:{one.step_id}:{one.approver}:{one.at.isoformat()}"
+            tell(workspace, "warning", title, f"{reasons[one.approver]}; look at it and sign again", key=key)
     return tally
 
 

@@ -88,6 +88,11 @@ class Gate:
     def recorded(self, action: str = "refused: sign_off") -> list[AuditEntry]:
         return [entry for entry in self.bench.ledger.audit() if entry.action == action]
 
+    @property
+    def told(self) -> list[str]:
+        """The titles of the notices, in order."""
+        return [one.title for one in self.bench.ledger.notices(self.bench.rollout.id)]
+
     def findings(self, verdict: str, reason: str = "0.2 % < 1 %") -> None:
         found = [{"name": "errors", "verdict": verdict, "reason": reason, "numbers": {}, "mode": "block", "parts": []}]
         self.bench.ledger.record_findings(self.bench.rollout.id, GATE, findings=found, now=utc_now())

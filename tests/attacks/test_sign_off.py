@@ -84,8 +84,7 @@ def test_brute_force(gate: Gate, refused: Refused) -> None:
         "the right code after five wrong ones", lambda: gate.sign("pia", offered=Code(right)), "too many wrong codes for pia"
     )
     harmless(gate, tried=TRIES + 1)
-    notices = (gate.bench.settings.home / "notices.jsonl").read_text().splitlines()
-    assert len([one for one in notices if f"{TRIES} wrong one-time codes for pia" in one]) == 1
+    assert gate.told == [f"[quick-1] {TRIES} wrong one-time codes for pia"]
     people.unlock("pia", by="kim")
     gate.sign("pia", offered=Code(codes.code_at(gate.secrets["pia"], utc_now())))
     assert gate.approved == ("pia",)
@@ -156,7 +155,7 @@ def test_after_the_plan_was_changed(gate: Gate, refused: Refused) -> None:
     (void,) = gate.recorded("sign_off_void")
     assert "the plan was changed" in void.details()["reason"]
     harmless(gate, "dmitri")
-    assert "dmitri: your sign-off of go is void" in (gate.bench.settings.home / "notices.jsonl").read_text()
+    assert gate.told == ["[quick-1] dmitri: your sign-off of go is void"]
 
 
 def test_after_a_finding_got_worse(gate: Gate, refused: Refused) -> None:

@@ -51,16 +51,11 @@ def glance(gate: Gate) -> Glance:
     return Glance(workspace(gate), wait, "", utc_now())
 
 
-def notices(gate: Gate) -> list[str]:
-    path = gate.bench.settings.home / "notices.jsonl"
-    return [json.loads(line)["title"] for line in path.read_text().splitlines()] if path.exists() else []
-
-
 def test_reminders_are_sent_once_each_and_say_who_is_missing(open_gate: OpenGate) -> None:
     gate = open_gate(TIMED, ago=timedelta(hours=17))
     for _ in range(3):
         settle(gate.bench.ledger, glance(gate), 0.0)
-    assert notices(gate) == ["[quick-1] sign-off go waits"]
+    assert gate.told == ["[quick-1] sign-off go waits"]
 
 
 def test_the_limit_pages_once_and_opening_anew_asks_everybody_again(open_gate: OpenGate, say: Say) -> None:
@@ -71,7 +66,7 @@ def test_the_limit_pages_once_and_opening_anew_asks_everybody_again(open_gate: O
     late = Glance(workspace(gate), wait, "", utc_now() + timedelta(days=1, seconds=1))
     settle(gate.bench.ledger, late, 0.0)
     settle(gate.bench.ledger, Glance(workspace(gate), gate.bench.ledger.waits("quick-1")[0], "", late.now), 0.0)
-    assert [one for one in notices(gate) if "takes no approval" in one] == [
+    assert [one for one in gate.told if "takes no approval" in one] == [
         "[quick-1] sign-off go is not complete after 2d; it holds and takes no approval"
     ]
 
@@ -93,7 +88,7 @@ def test_what_was_signed_for_is_measured_again_before_it_counts(open_gate: OpenG
     held = approve.run(gate.bench, *approve.pending(gate.bench), {})
     assert isinstance(held, Waiting)
     assert "devops_lead, product_owner" in held.reason
-    assert "[quick-1] pia: your sign-off of go is void" in notices(gate)
+    assert "[quick-1] pia: your sign-off of go is void" in gate.told
     measure.enter("quick-1", "survey", 4.8, by="kim")
     approve.look_again(gate.bench, gate.bench.plan.step(STEP))
     gate.sign("pia")
