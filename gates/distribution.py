@@ -153,7 +153,7 @@ class Distribution(Condition):
             unit = series.unit if unit is None else unit
             if value < 0:
                 return Missing(f"{metric}: {show(value, series.unit)} is below 0, no amount of a category")
-            amounts[category] = Quantity(value, series.unit).to(unit) if series.unit else value
+            amounts[category] = Quantity(value, series.unit).to(unit)
         return amounts
 
     @property

@@ -82,9 +82,7 @@ class Trigger(Spec):
 
     def problems(self, metrics: Mapping[str, MetricFacts]) -> list[str]:
         """What does not fit the metrics, and a condition that states health where the breach is needed."""
-        found: list[str] = []
-        if self.when is not None:
-            found += self.when.problems(metrics)
+        found: list[str] = [] if self.when is None else self.when.problems(metrics)
         if isinstance(self.when, BurnRate) and self.when.is_ != "burning":
             found.append("when states the breach: burn_rate needs is: burning here")
         if self.recover is not None:

@@ -76,3 +76,19 @@ def test_problems():
     facts = {"a": MetricFacts("ms", 60.0, True, "neither"), "b": MetricFacts("ms", 60.0, True, "neither")}
     assert "'ms' (time), but the metric is in ''" in spec.problems(facts)[0]
     assert "different units" in spec.problems({**facts, "b": MetricFacts("", 60.0, True, "neither")})[0]
+
+
+def test_the_largest_deviation_is_bounded_in_the_unit_of_the_metric():
+    spec = condition("consensus", metrics=["a", "b"], below="0.01s", measure="deviation")
+    facts = {name: MetricFacts("ms", 60.0, True, "neither") for name in "ab"}
+    assert spec.problems(facts) == []
+    assert spec.problems({"a": facts["a"]}) == ["unknown metric 'b'; the plan defines a"]
+
+
+def test_a_bound_that_does_not_fit_is_named():
+    spec = condition("consensus", metrics=["a"], below="5MB", measure="deviation")
+    assert spec.problems({"a": MetricFacts("ms", 60.0, True, "neither")}) == [
+        "consensus: 5MB is in 'MB' (size), but the metric is in 'ms' (time)"
+    ]
+    quadratic = condition("consensus", metrics=["a"], below="5ms")
+    assert len(quadratic.problems({"a": MetricFacts("ms", 60.0, True, "neither")})) == 1

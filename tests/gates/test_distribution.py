@@ -83,3 +83,10 @@ def test_problems():
         name: MetricFacts(unit, 60.0, True, "neither") for name, unit in zip("abc", ("ms", "count", "count"), strict=True)
     }
     assert "different units" in each.problems(facts)[0]
+
+
+def test_problems_name_the_metric():
+    spec = Distribution(metric="m", shares=SHARES, tolerance="5pp", over="1m", min_samples=3)
+    assert spec.problems({"m": MetricFacts("category", 60.0, True, "neither")})[0].startswith("m: a window of 1m")
+    each = Distribution(metrics={"full": "a"}, shares={"full": "100%"}, tolerance="5pp", side="stable")
+    assert "has no sides" in each.problems({"a": MetricFacts("count", 60.0, False, "neither")})[0]
