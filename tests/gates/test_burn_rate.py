@@ -155,3 +155,10 @@ def test_samples_from_before_the_windows_are_not_among_those_wanted():
     seen = ratio([0.9] * 30)
     assert half_budget("burning", windows, min_samples=5).judge(seen, NOW_S).passed
     assert half_budget("burning", windows, min_samples=6).judge(seen, NOW_S).verdict is Verdict.INCONCLUSIVE
+
+
+def test_every_window_without_samples_is_named():
+    windows = [{"budget": "50%", "over": "10m", "short": "5m"}, {"budget": "90%", "over": "20m"}]
+    spec = half_budget("within_budget", windows, stale_after="30m")
+    found = spec.judge(ratio([0.0] * 10, now_s=NOW_S - 900), NOW_S)
+    assert "no samples in 10m and no samples in 5m" in found.reason

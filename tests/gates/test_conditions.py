@@ -234,3 +234,8 @@ def test_problems_and_the_name_of_a_gate():
     gate = GateSpec.model_validate({"name": "ready", "all": [{"exists": {"metric": "m"}}, {"exists": {"metric": "n"}}]})
     assert len(gate.problems({"m": MetricFacts("count", 60.0, True, "neither")})) == 1
     assert judge_gate(gate, {}, NOW_S).name == "ready"
+
+
+def test_a_gate_whose_metrics_fit_has_no_problems():
+    gate = GateSpec.model_validate([{"exists": {"metric": "m"}}])
+    assert gate.problems({"m": MetricFacts("count", 60.0, True, "neither")}) == []

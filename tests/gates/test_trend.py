@@ -37,6 +37,10 @@ def judge(values, **fields):
         (100 + 60 * NOISE, {"is": "flat", "within": "5%"}, INCONCLUSIVE),
         (np.full(60, 100.0), {"is": "flat", "within": "0%"}, PASS),
         (np.full(60, 100.0), {"is": "rising"}, FAIL),
+        (np.full(60, 100.0), {"is": "falling"}, FAIL),
+        (100 - STEPS / 5 + NOISE, {"is": "flat", "within": "12MB"}, INCONCLUSIVE),
+        (100 + STEPS / 5 + NOISE, {"is": "flat", "within": "12MB"}, INCONCLUSIVE),
+        (np.append(100 + 20.0 * np.arange(30), np.full(30, 700.0)), {"is": "unbounded"}, FAIL),
         (100 + STEPS + NOISE, {"is": "unbounded"}, PASS),
         (100 + NOISE, {"is": "unbounded"}, FAIL),
         (100 + 60 * (1 - np.exp(-STEPS / 5)) + NOISE, {"is": "unbounded"}, FAIL),
@@ -57,6 +61,10 @@ def judge(values, **fields):
         "too noisy to tell",
         "constant is flat",
         "constant does not rise",
+        "constant does not fall",
+        "falls by about the margin",
+        "rises by about the margin",
+        "levelled off",
         "grows without bound",
         "noise does not",
         "warming up levels off",
@@ -125,3 +133,35 @@ def test_what_makes_no_sense_is_refused(fields):
 def test_a_margin_in_another_unit_is_a_problem(within, unit):
     spec = condition("trend", metric="m", over="1h", within=within, **{"is": "flat"})
     assert "within" in "; ".join(spec.problems({"m": MetricFacts(unit, 60.0, True, "neither")}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "sign", "end", "verdict"),
+    [
+        ("flat", 1, "lower", INCONCLUSIVE),
+        ("flat", -1, "upper", INCONCLUSIVE),
+        ("falling", -1, "upper", INCONCLUSIVE),
+        ("falling", -1, "lower", FAIL),
+        ("rising", 1, "lower", INCONCLUSIVE),
+        ("rising", 1, "upper", FAIL),
+        ("unbounded", 1, "lower", FAIL),
+    ],
+)
+def test_a_change_of_exactly_the_margin_is_within_it(kind, sign, end, verdict):
+    values = 100 + sign * STEPS + NOISE
+    limit = judge(values, **{"is": "flat", "within": 0}).numbers[end]
+    assert judge(values, **{"is": kind, "within": f"{abs(limit)!r}MB"}).verdict is verdict
+
+
+def test_a_margin_in_the_unit_of_the_metric_is_no_problem():
+    spec = condition("trend", metric="m", over="1h", within="0.5s", **{"is": "flat"})
+    assert spec.problems({"m": MetricFacts("ms", 60.0, True, "neither")}) == []
+
+
+@pytest.mark.parametrize("unit", ["ratio", "%"])
+@pytest.mark.parametrize(("within", "verdict"), [("3pp", PASS), ("1pp", FAIL)])
+def test_points_are_a_margin_of_a_ratio(unit, within, verdict):
+    size = 1.0 if unit == "%" else 0.01
+    values = size * (10 + STEPS / 30)
+    spec = condition("trend", metric="m", over="1h", within=within, **{"is": "flat"})
+    assert spec.judge(canary(m=every_minute(values.tolist(), unit=unit)), NOW_S).verdict is verdict
