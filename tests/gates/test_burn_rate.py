@@ -96,6 +96,9 @@ def test_samples_without_a_value_are_left_out():
         {"windows": [{"budget": "2ms", "over": "1h"}]},
         {"windows": [{"budget": "2%", "over": "31d"}]},
         {"windows": [{"budget": "2%", "over": "1h", "short": "2h"}]},
+        {"windows": [{"budget": "2%", "over": "1h", "short": "1h"}]},
+        {"windows": [{"budget": "2%", "over": "0s"}]},
+        {"windows": [{"budget": "101%", "over": "1h"}]},
     ],
 )
 def test_what_makes_no_sense_is_refused(fields):

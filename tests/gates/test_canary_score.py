@@ -131,6 +131,7 @@ def test_the_limits_belong_to_the_better_side(pass_at: float, verdict: Verdict) 
     [
         ({"all": 90}, "add up to 90"),
         ({"all": 60, "ghost": 40}, "ghost"),
+        ({"all": 99.5}, "add up to 99.5"),
         ({"all": 100}, None),
     ],
 )
@@ -184,3 +185,10 @@ def test_too_few_samples_are_said_of_the_metric_and_a_full_score_needs_no_more_w
     assert score_of().judge(seen, NOW_S).reason == "canary score 100 >= 95"
     part = score_of(min_samples=31).judge(seen, NOW_S).parts[0]
     assert part.reason == "a: Nodata, 30 samples < at least 31"
+
+
+def test_weights_never_add_up_to_more_than_all() -> None:
+    """Also while groups without a weight are left."""
+    metrics = [{"metric": name, "groups": [name]} for name in ("a", "b", "c")]
+    with pytest.raises(ValidationError, match=r"add up to 100\.5"):
+        CanaryScore.model_validate({"metrics": metrics, "over": "1h", "group_weights": {"a": 50.25, "b": 50.25}})

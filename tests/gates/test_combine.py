@@ -86,6 +86,7 @@ def test_all_wait_for_the_last_and_any_for_the_first():
         {"at_least": {"count": 2, "of": [{"exists": {"metric": "m"}}]}},
         {"at_least": {"count": 0, "of": [{"exists": {"metric": "m"}}]}},
         {"at_least": {"share": "0%", "of": [{"exists": {"metric": "m"}}]}},
+        {"at_least": {"share": "101%", "of": [{"exists": {"metric": "m"}}]}},
         {"at_least": {"share": "5ms", "of": [{"exists": {"metric": "m"}}]}},
         {"all": [{"nothing": {}}]},
     ],

@@ -80,6 +80,8 @@ def test_exists(values, fields, verdict):
         ([0.0] + [1.0] * 11, {"at_most": 10}, FAIL),
         ([0.0] + [1.0] * 10, {"at_most": 10}, PASS),
         ([1.0] * 10, {"at_most": 10}, INCONCLUSIVE),
+        ([0.0, 1.0], {"at_most": 0}, FAIL),
+        ([1.0, 0.0], {"at_most": 0}, PASS),
         ([0.0, 5.0, 6.0], {"more_than": 1, "above": 5}, FAIL),
     ],
 )

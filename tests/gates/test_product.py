@@ -58,3 +58,9 @@ def test_a_bound_is_a_multiple():
     assert condition("product", metrics=["a"], at_least="6ms").problems(facts) == [
         "product: 6ms is in 'ms' (time), but the metric is in 'x' (multiple)"
     ]
+
+
+def test_a_bound_that_is_no_multiple_leaves_it_unknown():
+    found = condition("product", metrics=["a"], at_least="6ms").judge(canary(a=every_minute([2.0], unit="x")), NOW_S)
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.reason == "product: 6ms is in 'ms' (time), but the metric is in 'x' (multiple)"

@@ -40,6 +40,7 @@ def judge(values, **fields):
         (np.full(60, 100.0), {"is": "falling"}, FAIL),
         (100 - STEPS / 5 + NOISE, {"is": "flat", "within": "12MB"}, INCONCLUSIVE),
         (100 + STEPS / 5 + NOISE, {"is": "flat", "within": "12MB"}, INCONCLUSIVE),
+        (np.concatenate((10.0 * STEPS[:30], 400 - 20.0 * STEPS[:10], 300.0 + STEPS[:20])), {"is": "unbounded"}, FAIL),
         (np.append(100 + 20.0 * np.arange(30), np.full(30, 700.0)), {"is": "unbounded"}, FAIL),
         (100 + STEPS + NOISE, {"is": "unbounded"}, PASS),
         (100 + NOISE, {"is": "unbounded"}, FAIL),
@@ -64,6 +65,7 @@ def judge(values, **fields):
         "constant does not fall",
         "falls by about the margin",
         "rises by about the margin",
+        "fell in the newer half",
         "levelled off",
         "grows without bound",
         "noise does not",
@@ -122,11 +124,17 @@ def test_the_slope_lies_within_its_limits(values, confidence):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"is": "flat"}, {"is": "sideways"}, {"is": "flat", "within": "-1%"}, {"is": "rising", "confidence": 1.0}],
+    [
+        {"is": "flat"},
+        {"is": "rising", "over": "0s"},
+        {"is": "sideways"},
+        {"is": "flat", "within": "-1%"},
+        {"is": "rising", "confidence": 1.0},
+    ],
 )
 def test_what_makes_no_sense_is_refused(fields):
     with pytest.raises(ValidationError):
-        condition("trend", metric="m", over="1h", **fields)
+        condition("trend", metric="m", **{"over": "1h", **fields})
 
 
 @pytest.mark.parametrize(("within", "unit"), [("5ms", "MB"), ("5pp", "MB")])
@@ -165,3 +173,9 @@ def test_points_are_a_margin_of_a_ratio(unit, within, verdict):
     values = size * (10 + STEPS / 30)
     spec = condition("trend", metric="m", over="1h", within=within, **{"is": "flat"})
     assert spec.judge(canary(m=every_minute(values.tolist(), unit=unit)), NOW_S).verdict is verdict
+
+
+def test_a_margin_that_does_not_fit_leaves_it_unknown():
+    found = judge(100 + NOISE, **{"is": "flat", "within": "5ms"})
+    assert found.verdict is INCONCLUSIVE
+    assert found.reason == "m: 5ms is in 'ms' (time), but the metric is in 'MB' (size)"
