@@ -165,3 +165,10 @@ def test_every_window_without_samples_is_named():
     spec = half_budget("within_budget", windows, stale_after="30m")
     found = spec.judge(ratio([0.0] * 10, now_s=NOW_S - 900), NOW_S)
     assert "no samples in 10m and no samples in 5m" in found.reason
+
+
+def test_only_the_windows_that_burn_are_the_reason():
+    windows = [{"budget": "50%", "over": "10m", "short": "0s"}, {"budget": "90%", "over": "20m", "short": "0s"}]
+    found = half_budget("burning", windows).judge(ratio([0.0] * 10 + [0.6] * 10), NOW_S)
+    assert found.passed
+    assert found.reason == "m 60 % in 10m > 50 %, 50% of the budget"
