@@ -103,7 +103,7 @@ class Trigger(Spec):
 
     def describe(self) -> str:
         """The trigger in one line."""
-        written = self.model_dump(mode="json", exclude_defaults=True)
+        written = self.model_dump(exclude_defaults=True)
         cause = "set off by a person" if self.when is None else in_words(written["when"])
         lasting = f" for {format_duration(self.for_)}" if self.for_ else ""
         return f"{cause}{lasting}: {self.respond.kind.replace('_', ' ')} ({self.severity})"

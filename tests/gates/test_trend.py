@@ -179,3 +179,8 @@ def test_a_margin_that_does_not_fit_leaves_it_unknown():
     found = judge(100 + NOISE, **{"is": "flat", "within": "5ms"})
     assert found.verdict is INCONCLUSIVE
     assert found.reason == "m: 5ms is in 'ms' (time), but the metric is in 'MB' (size)"
+
+
+def test_three_samples_are_enough_for_the_newer_half():
+    spec = condition("trend", metric="m", over="6m", min_samples=6, confidence=0.5, within=1, **{"is": "unbounded"})
+    assert spec.judge(canary(m=every_minute([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], unit="MB")), NOW_S).passed
