@@ -13,6 +13,7 @@ from prefect.states import Completed, Failed
 from pydantic import Field
 
 from chrysalis.errors import ChrysalisError
+from chrysalis.ledger.origin import came_by
 from flows.phase import DONE, phase
 from flows.rollback import BACK, HELD, rollback
 from gates.progress import Finish, Hold, Outcome, RollBack, Run
@@ -65,6 +66,7 @@ def rollout(
         again: Roll this version out once more after an earlier rollout of it ended
         plan: The plan's folder; leave it as it is
     """
+    came_by("flow")
     run_id = str(flow_run.get_id())
     mine = open_ledger().find_by_flow_run(run_id)
     if mine is None:

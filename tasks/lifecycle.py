@@ -13,11 +13,13 @@ from prefect.runtime import flow_run
 from chrysalis.clock import utc_now
 from chrysalis.errors import LedgerError, NotAllowed, PlanError
 from chrysalis.ledger import Lease, Ledger, NewRollout, Rollout
+from chrysalis.ledger.origin import door
 from chrysalis.plan import LoadedPlan, Phase, load_plan
 from chrysalis.plan.steps import Activate, SetFlag, SetRoute, SetWeight, Waves
 from gates.progress import Outcome
 from tasks import approve
 from tasks.artifacts import artifact_key, show_markdown
+from tasks.judging import KEPT
 from tasks.prefect_api import answer
 from tasks.report import report_markdown, timeline_markdown
 from tasks.rolling_back import settle
@@ -178,7 +180,7 @@ def arm(rollout_id: str, token: int, phase: Phase) -> None:
     if workspace.rollout.dry_run or not (exposes or workspace.rollout.weight_percent):
         return
     triggers: dict[str, object] = {name: {} for name in workspace.plan.triggers_at(phase.name)}
-    workspace.ledger.arm_guard(rollout_id, token, triggers=triggers, now=utc_now())
+    workspace.ledger.arm_guard(rollout_id, token, triggers=triggers, now=utc_now(), keep=KEPT)
 
 
 def enter(rollout_id: str, token: int, phase: str) -> None:
@@ -239,7 +241,8 @@ def take_answers(rollout_id: str) -> str:
             continue
         given = answer(str(flow_run.get_id()), f"wait-{open_wait.id}-{open_wait.pauses}")
         try:
-            return _take_answer(workspace, open_wait.step_id, given or {})
+            with door("ui"):
+                return _take_answer(workspace, open_wait.step_id, given or {})
         except NotAllowed as error:
             log().warning("sign-off not accepted: %s", error)
             return str(error)

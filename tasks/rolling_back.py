@@ -176,7 +176,8 @@ def hold_rollback(rollout_id: str, token: int, reason: str) -> None:
     )
     tries = sum(1 for wait in workspace.ledger.waits(rollout_id) if wait.step_id == ROLLBACK_STEP)
     if tries % PAGE_EVERY_TRIES == 0:
-        tell(workspace, "page", f"the way back does not get through after {tries} tries", reason)
+        said = f"the way back does not get through after {tries} tries"
+        tell(workspace, "page", said, reason, key=f"{rollout_id}:does not get through")
 
 
 def fail_rollback(rollout_id: str, token: int, reason: str) -> None:

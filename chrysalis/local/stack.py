@@ -131,7 +131,9 @@ class Stack:
     def write_environment(self) -> None:
         """What `${NAME}` in a plan stands for here."""
         assert self.sandbox is not None  # noqa: S101 - called after it was started
-        (self.home / "environment.json").write_text(json.dumps(sandbox_variables(self.sandbox), indent=2))
+        path = self.home / "environment.json"
+        path.touch(mode=0o600)  # whoever uses the sandbox may put secrets into it
+        path.write_text(json.dumps(sandbox_variables(self.sandbox), indent=2))
 
     def stop(self) -> None:
         """End everything; safe to repeat."""
