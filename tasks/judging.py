@@ -24,9 +24,11 @@ class Judgement:
     findings: Mapping[str, Finding]
     states: dict[str, Any]
     now_s: float
+    moved: bool
+    """Whether a state changed in anything that a watch has to know that takes over."""
 
     def having_made(self, firing: Firing) -> None:
-        """Note that a response was made, so that it is not repeated while it settles."""
+        """Note in `states` that a response was made, so that it is not repeated while it settles."""
         made = {
             "trigger": firing.trigger,
             "rank": list(firing.response.rank),
@@ -51,32 +53,48 @@ def asked_for(triggers: Mapping[str, Trigger]) -> list[Condition]:
 
 def judge_triggers(
     triggers: Mapping[str, Trigger],
-    guarded: Guarded,
+    states: Mapping[str, Any],
     measured: Measured,
     *,
     workspace: Workspace,
     now_s: float,
     max_gap_s: float,
     set_off: frozenset[str],
+    others: Mapping[str, Trigger] | None = None,
 ) -> Judgement:
-    """Move every trigger's state on to `now_s` (plan time). `set_off` are the manual ones that a person set off."""
-    states: dict[str, Any] = {}
+    """Move every trigger's state on to `now_s` (plan time), from `states` as they were kept.
+
+    `set_off` are the manual ones that a person set off. `others` are judged elsewhere: they count for what is due, as far
+    as they fire, and stay as they are.
+    """
+    after: dict[str, Any] = {name: states[name] for name in others or {} if name in states}
     findings: dict[str, Finding] = {}
-    firing: list[Firing] = []
+    moved = False
     for name, trigger in triggers.items():
-        kept = guarded.trigger_states.get(name)
+        kept = states.get(name)
         before = TriggerState.from_json(kept) if kept else TriggerState()
         finding = _breach(trigger, measured, now_s)
         truth = name in set_off if trigger.manual else truth_of(finding)
-        after = step(trigger, before, truth, now_s, max_gap_s, recovered=_recovered(trigger, measured, now_s))
-        states[name], findings[name] = after.as_json(), finding
-        if after.firing:
-            since_s = after.firing_since_s if after.firing_since_s is not None else now_s
-            firing.append(Firing(name, trigger.respond, since_s, trigger.settle.total_seconds()))
-    history = guarded.trigger_states.get(MADE, [])
-    states[MADE] = history
-    answers = due(firing, [_made(one) for one in history], now_s, decision_tree=workspace.plan.decision_tree)
-    return Judgement(answers, findings, states, now_s)
+        state = step(trigger, before, truth, now_s, max_gap_s, recovered=_recovered(trigger, measured, now_s))
+        # An inactive trigger's last look says nothing that counts later.
+        moved = moved or before.phase != "inactive" or state.phase != "inactive"
+        after[name], findings[name] = state.as_json(), finding
+    history = states.get(MADE, [])
+    after[MADE] = history
+    firing = [
+        Firing(name, trigger.respond, _since_s(after[name], now_s), trigger.settle.total_seconds())
+        for name, trigger in {**(others or {}), **triggers}.items()
+        if name in after and after[name]["phase"] == "firing"
+    ]
+    answers = (
+        due(firing, [_made(one) for one in history], now_s, decision_tree=workspace.plan.decision_tree) if firing else ()
+    )
+    return Judgement(answers, findings, after, now_s, moved)
+
+
+def _since_s(state: Mapping[str, Any], now_s: float) -> float:
+    since_s = state["firing_since_s"]
+    return now_s if since_s is None else float(since_s)
 
 
 def _breach(trigger: Trigger, measured: Measured, now_s: float) -> Finding:
@@ -94,6 +112,8 @@ def _made(kept: Mapping[str, Any]) -> Made:
 
 def blindness(triggers: Mapping[str, Trigger], measured: Measured) -> str:
     """Why the rollout was not really watched at this tick: a source could not be asked. Empty when it was."""
+    if not measured.troubled:
+        return ""
     for name, trigger in triggers.items():
         if trigger.when is None:
             continue

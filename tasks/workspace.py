@@ -5,23 +5,23 @@ slow to make (a parsed plan, a connection) is kept per process.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 
 from chrysalis import wiring
 from chrysalis.clock import PlanClock
 from chrysalis.errors import SettingsError
 from chrysalis.ledger import Ledger, Rollout
 from chrysalis.metrics.base import MetricSource
-from chrysalis.metrics.fetch import fetch
+from chrysalis.metrics.fetch import Inquiry, ask, prepare
 from chrysalis.plan import Plan, parse_plan
 from chrysalis.plan.parts import ManualSource
 from chrysalis.plan.steps import SetWeight
 from chrysalis.settings import Settings
 from chrysalis.targets.base import Stamp, Switchboard, TrafficRouter
 from gates.condition import Condition
-from gates.observation import Need, Observations
+from gates.observation import Need, Observations, Unavailable
 from tasks.entered import EnteredSource, recorded
 
 TOKENS_PER_ROLLOUT = 1_000_000
@@ -45,10 +45,16 @@ def open_ledger() -> Ledger:
     return _ledger(settings().ledger_url)
 
 
-@cache
+@lru_cache(maxsize=16_384)
 def plan_of(rollout_id: str) -> Plan:
-    """The plan as it was when the rollout started; a later change of the file changes nothing."""
-    return parse_plan(open_ledger().plan_text(rollout_id), f"the plan of {rollout_id}").plan
+    """The plan as it was when the rollout started; a later change of the file changes nothing. Rollouts of one text share
+    one plan."""
+    return _parsed(open_ledger().plan_text(rollout_id))
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> Plan:
+    return parse_plan(text, "the plan in the ledger").plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,14 @@ class Measured:
         """What that condition asked for. Raises KeyError for one that was not measured."""
         return self.by_condition[id(condition)]
 
+    @property
+    def troubled(self) -> bool:
+        """Whether anything could not be had."""
+        return any(isinstance(found, Unavailable) for seen in self.by_condition.values() for found in seen.values())
+
+
+NOTHING_MEASURED = Measured({})
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -72,6 +86,8 @@ class Workspace:
     token: int
     plan: Plan
     settings: Settings
+    environment: Mapping[str, str] | None = field(default=None, kw_only=True, repr=False)
+    """The variables as somebody who opens many workspaces has read them; None: read when needed."""
 
     @classmethod
     def open(cls, rollout_id: str, token: int) -> "Workspace":
@@ -87,7 +103,7 @@ class Workspace:
     def variables(self) -> Mapping[str, str]:
         """What `${NAME}` stands for: the environment, and this rollout's own facts."""
         own = {"VERSION": self.rollout.version, "SERVICE": self.plan.service, "ROLLOUT": self.rollout.id}
-        return {**self.settings.variables(), **own}
+        return {**(self.settings.variables() if self.environment is None else self.environment), **own}
 
     def stamp(self, step_id: str) -> Stamp:
         """Who writes. A newer rollout outranks every token of an older one: both write to the same targets."""
@@ -108,29 +124,26 @@ class Workspace:
         return wiring.database_url(self.plan, name, self.variables)
 
     def observe(self, conditions: Iterable[Condition], now: datetime) -> "Measured":
-        """Everything that the conditions ask for, measured at `now` (real time). What cannot be had is an Unavailable.
-
-        With the clock scaled, conditions that look back over different windows are measured apart: their samples are
-        spread over the window each of them looks at (`fetch`).
-        """
-        by_window: dict[float, list[Need]] = {}
-        windows: dict[int, float] = {}
-        for condition in conditions:
-            needs = condition.needs()
-            longest = max((need.window_s for need in needs), default=0.0) if self.clock.speed != 1.0 else 0.0
-            windows[id(condition)] = longest
-            by_window.setdefault(longest, []).extend(needs)
-        measured = {window: self.measure(needs, now) for window, needs in by_window.items()}
-        return Measured({one: measured[window] for one, window in windows.items()})
+        """Everything that the conditions ask for, measured at `now` (real time). What cannot be had is an Unavailable."""
+        return observe_all([(self, tuple(conditions))], now)[0]
 
     def measure(self, needs: Sequence[Need], now: datetime) -> Observations:
         """The series that are needed, measured at `now` (real time); recorded baselines from the ledger."""
+        return self.with_baselines(ask([self.inquiry(needs, now)])[0])
+
+    def inquiry(self, needs: Sequence[Need], now: datetime) -> Inquiry:
+        """The questions to the plan's sources. Raises SettingsError for a source whose variable is not set."""
         facts = {"service": self.plan.service, "version": self.rollout.version}
-        observations = dict(fetch(needs, self.plan.metrics, self.sources, self.clock, now, variables=facts))
-        for selector in observations:
-            if selector.baseline is not None:
-                observations[selector] = recorded(self.ledger, self.rollout.id, selector)
-        return observations
+        return prepare(needs, self.plan.metrics, self.sources, self.clock, now, variables=facts)
+
+    def with_baselines(self, measured: Observations) -> Observations:
+        """The same with the baselines that this rollout recorded."""
+        if all(selector.baseline is None for selector in measured):
+            return measured
+        return {
+            selector: found if selector.baseline is None else recorded(self.ledger, self.rollout.id, selector)
+            for selector, found in measured.items()
+        }
 
     @cached_property
     def sources(self) -> Mapping[str, MetricSource]:
@@ -138,6 +151,33 @@ class Workspace:
         entered = EnteredSource(self.ledger, self.rollout.id)
         by_hand = {name: entered for name, spec in self.plan.sources.items() if isinstance(spec, ManualSource)}
         return {**wiring.sources(self.plan, self.variables), **by_hand}
+
+
+def observe_all(wanted: Sequence[tuple[Workspace, Sequence[Condition]]], now: datetime) -> list[Measured]:
+    """What the conditions of many rollouts ask for, every source asked once; in order.
+
+    With the clock scaled, conditions that look back over different windows are measured apart: their samples are spread
+    over the window each of them looks at (`fetch`).
+    """
+    inquiries: list[Inquiry] = []
+    places: list[dict[int, int]] = []
+    for workspace, conditions in wanted:
+        by_window: dict[float, list[Need]] = {}
+        windows: dict[int, float] = {}
+        for condition in conditions:
+            needs = condition.needs()
+            longest = max((need.window_s for need in needs), default=0.0) if workspace.clock.speed != 1.0 else 0.0
+            windows[id(condition)] = longest
+            by_window.setdefault(longest, []).extend(needs)
+        number = {window: len(inquiries) + index for index, window in enumerate(by_window)}
+        inquiries += [workspace.inquiry(needs, now) for needs in by_window.values()]
+        places.append({condition: number[window] for condition, window in windows.items()})
+    found = ask(inquiries)
+    measured: list[Measured] = []
+    for (workspace, _), place in zip(wanted, places, strict=True):
+        seen = {index: workspace.with_baselines(found[index]) for index in set(place.values())}
+        measured.append(Measured({condition: seen[index] for condition, index in place.items()}))
+    return measured
 
 
 def require_known(plan: Plan, name: str, known: Mapping[str, object], noun: str) -> None:

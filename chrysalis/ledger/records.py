@@ -132,6 +132,8 @@ class Guarded:
     """Trigger name to detail, as armed; empty when not armed."""
     trigger_states: Details
     waits: tuple[Wait, ...]
+    alive_until: datetime | None = None
+    """Until when the rollout's own process holds the lease on it; None when it never held one."""
 
 
 @dataclass(frozen=True, slots=True)

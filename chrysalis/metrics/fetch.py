@@ -1,8 +1,8 @@
 """What conditions need, in plan time, turned into questions to sources, in real time, and the answers back again.
 
 Needs are grouped: one question per metric, side and offset, over the largest window asked for; every source is asked once,
-with all its questions, in a thread of its own, so that the slowest one sets the time and a broken one spoils nothing but
-its own. Whatever goes wrong is an Unavailable with the reason under each selector concerned; nothing is raised.
+with all the questions of all who ask (`ask`), in a thread of its own, so that the slowest one sets the time and a broken one
+spoils nothing but its own. Whatever goes wrong is an Unavailable with the reason; nothing is raised.
 
 With a scaled clock (`speed`) a window of 48 h may last two real minutes, or less than the spacing of the samples. A
 question is therefore never asked over less than twelve samples, samples are never asked closer than the source takes them,
@@ -28,6 +28,8 @@ MIN_SCRAPES = 4
 """A rate's `{window}` is never shorter than this many scrapes."""
 DEFAULT_MIN_STEP_S = 1.0
 DEADLINE_S = 15.0
+MOST_AT_ONCE = 32
+"""Sources asked at the same time."""
 
 
 class MetricDefinition(Protocol):
@@ -73,6 +75,20 @@ class _Group:
     offset_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What one asker needs at one moment, as questions; made by `prepare`, answered by `ask`."""
+
+    moment: _Moment
+    groups: Mapping[Selector, _Group]
+    """Selectors to the question that answers them."""
+    asked: Mapping[_Group, "tuple[MetricSource, str, Query]"]
+    """The source, its name, and what it is asked."""
+    paces: Mapping[_Group, float]
+    known: Mapping[_Group | Selector, Series | Unavailable]
+    """What is known without asking."""
+
+
 def fetch(
     needs: Sequence[Need],
     metrics: Mapping[str, MetricDefinition],
@@ -88,42 +104,71 @@ def fetch(
     `variables` fill `{service}` and `{version}`; `stable_version`, where given, is the version of the stable side. A
     recorded baseline is not a measurement: the caller puts its own in place of the Unavailable.
     """
+    return ask([prepare(needs, metrics, sources, clock, now, variables=variables)], deadline_s=deadline_s)[0]
+
+
+def prepare(
+    needs: Sequence[Need],
+    metrics: Mapping[str, MetricDefinition],
+    sources: Mapping[str, MetricSource],
+    clock: Clock,
+    now: datetime,
+    *,
+    variables: Mapping[str, str] | None = None,
+) -> Inquiry:
+    """The questions of one asker, for `ask`; arguments as of `fetch`."""
     moment = _Moment(clock, now.timestamp(), variables or {})
     windows: dict[_Group, float] = {}
     groups: dict[Selector, _Group] = {}
-    answers: dict[_Group, Series | Unavailable] = {}
-    observations: dict[Selector, Series | Unavailable] = {}
+    known: dict[_Group | Selector, Series | Unavailable] = {}
     for selector, window_s in needs:
         definition = metrics.get(selector.metric)
         if selector.baseline is not None:
-            observations[selector] = Unavailable(f"baseline {selector.baseline} of {selector.metric} was not recorded")
+            known[selector] = Unavailable(f"baseline {selector.baseline} of {selector.metric} was not recorded")
         elif definition is None:
-            observations[selector] = Unavailable(f"metric {selector.metric} is not in the plan")
+            known[selector] = Unavailable(f"metric {selector.metric} is not in the plan")
         else:
             group = _Group(selector.metric, selector.side if definition.sided else "all", selector.offset_s)
             groups[selector] = group
             windows[group] = max(windows.get(group, 0.0), window_s)
 
-    by_source: dict[str, dict[_Group, Query]] = {}
+    asked: dict[_Group, tuple[MetricSource, str, Query]] = {}
+    paces: dict[_Group, float] = {}
     for group, window_s in windows.items():
         definition = metrics[group.metric]
         source = sources.get(definition.source)
         text = _text(definition.query, group.side)
         if source is None:
-            answers[group] = Unavailable(f"metric {group.metric}: its source {definition.source} cannot be asked from here")
+            known[group] = Unavailable(f"metric {group.metric}: its source {definition.source} cannot be asked from here")
         elif text is None:
-            answers[group] = Unavailable(f"metric {group.metric} has no query for the side {group.side}")
+            known[group] = Unavailable(f"metric {group.metric} has no query for the side {group.side}")
         else:
             query = _query(group, definition, _reach(definition, source, window_s, clock.speed), text, moment)
-            by_source.setdefault(definition.source, {})[group] = query
+            asked[group] = (source, definition.source, query)
+            paces[group] = _pace(definition, query, window_s, clock.speed)
+    return Inquiry(moment, groups, asked, paces, known)
 
-    for name, replies in _ask(by_source, sources, deadline_s).items():
-        for (group, query), reply in zip(by_source[name].items(), replies, strict=True):
-            answers[group] = _in_plan_time(
-                reply, query, moment, _pace(metrics[group.metric], query, windows[group], clock.speed)
-            )
-    observations.update({selector: answers[group] for selector, group in groups.items()})
-    return observations
+
+def ask(inquiries: Sequence[Inquiry], *, deadline_s: float = DEADLINE_S) -> list[Observations]:
+    """The observations of each asker, in order. A source that several of them need is asked once, for all."""
+    by_source: dict[int, _Errand] = {}
+    for number, inquiry in enumerate(inquiries):
+        for group, (source, name, query) in inquiry.asked.items():
+            errand = by_source.setdefault(id(source), _Errand(name, source, [], []))
+            errand.queries.append(query)
+            errand.whose.append((number, group))
+    answers = [dict(inquiry.known) for inquiry in inquiries]
+    for errand, replies in _ask(list(by_source.values()), deadline_s):
+        for (number, group), query, reply in zip(errand.whose, errand.queries, replies, strict=True):
+            inquiry = inquiries[number]
+            answers[number][group] = _in_plan_time(reply, query, inquiry.moment, inquiry.paces[group])
+    return [
+        {
+            **{selector: found for selector, found in inquiry.known.items() if isinstance(selector, Selector)},
+            **{selector: answer[group] for selector, group in inquiry.groups.items()},
+        }
+        for inquiry, answer in zip(inquiries, answers, strict=True)
+    ]
 
 
 def _text(query: "str | Mapping[Side, str]", side: Side) -> str | None:
@@ -189,33 +234,53 @@ def _in_plan_time(reply: Series | Unavailable, query: Query, moment: _Moment, pa
 _Replies = list[Series | Unavailable]
 
 
-def _ask(
-    by_source: Mapping[str, Mapping[_Group, Query]], sources: Mapping[str, MetricSource], deadline_s: float
-) -> dict[str, _Replies]:
-    done: queue.SimpleQueue[tuple[str, _Replies]] = queue.SimpleQueue()
-    for name, queries in by_source.items():
-        asked = (name, sources[name], list(queries.values()), done)
+class _Errand(NamedTuple):
+    """All that one source is asked, and which group of which inquiry each answer belongs to."""
+
+    name: str
+    source: MetricSource
+    queries: list[Query]
+    whose: list[tuple[int, _Group]]
+
+
+def _ask(errands: list[_Errand], deadline_s: float) -> list[tuple[_Errand, _Replies]]:
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[int, _Replies]] = queue.SimpleQueue()
+    for number in range(len(errands)):
+        waiting.put(number)
+    for _ in range(min(MOST_AT_ONCE, len(errands))):
         # A daemon, so that a source that never answers holds up neither the caller nor the end of the process.
-        threading.Thread(target=_ask_one, args=asked, name=f"source-{name}", daemon=True).start()
-    replies: dict[str, _Replies] = {}
+        threading.Thread(target=_run, args=(errands, waiting, done), name="sources", daemon=True).start()
+    replies: dict[int, _Replies] = {}
     ends = monotonic() + deadline_s
-    while len(replies) < len(by_source):
+    while len(replies) < len(errands):
         try:
-            name, found = done.get(timeout=max(0.0, ends - monotonic()))
+            number, found = done.get(timeout=max(0.0, ends - monotonic()))
         except queue.Empty:
             break
-        replies[name] = found
-    for name, queries in by_source.items():
-        late = Unavailable(f"source {name}: no answer within {deadline_s:g} s")
-        replies.setdefault(name, [late] * len(queries))
-    return replies
+        replies[number] = found
+    return [(errand, replies.get(number) or _late(errand, deadline_s)) for number, errand in enumerate(errands)]
 
 
-def _ask_one(name: str, source: MetricSource, queries: list[Query], done: "queue.SimpleQueue[tuple[str, _Replies]]") -> None:
+def _late(errand: _Errand, deadline_s: float) -> _Replies:
+    return [Unavailable(f"source {errand.name}: no answer within {deadline_s:g} s")] * len(errand.queries)
+
+
+def _run(errands: list[_Errand], waiting: "queue.SimpleQueue[int]", done: "queue.SimpleQueue[tuple[int, _Replies]]") -> None:
+    while True:
+        try:
+            number = waiting.get_nowait()
+        except queue.Empty:
+            return
+        done.put((number, _ask_one(errands[number])))
+
+
+def _ask_one(errand: _Errand) -> _Replies:
     try:
-        replies = source.fetch(queries)
+        replies = errand.source.fetch(errand.queries)
     except Exception as error:  # an adapter's own fault must not take the other sources' answers with it
-        replies = [Unavailable(f"source {name} broke: {type(error).__name__}: {error}")] * len(queries)
-    if len(replies) != len(queries):
-        replies = [Unavailable(f"source {name} gave {len(replies)} answers to {len(queries)} queries")] * len(queries)
-    done.put((name, replies))
+        replies = [Unavailable(f"source {errand.name} broke: {type(error).__name__}: {error}")] * len(errand.queries)
+    if len(replies) != len(errand.queries):
+        gave = f"source {errand.name} gave {len(replies)} answers to {len(errand.queries)} queries"
+        return [Unavailable(gave)] * len(errand.queries)
+    return replies

@@ -177,7 +177,9 @@ def test_a_fault_of_one_service_spoils_no_other_answer() -> None:
     with serving(reply) as server:
         source = PrometheusSource(server.url)
         services = [*"abcdefg", "bad"]
-        found = source.fetch([query('sum by (service) (x{service="{service}"})', end_s=1.0, service=one) for one in services])
+        found = source.fetch(
+            [query('sum by (service) (x{service="{service}"})', end_s=1.0, service=one) for one in services]
+        )
         source.close()
     assert "many-to-many" in reason(found[-1])
     assert [series(one).values.tolist() for one in found[:-1]] == [[1.0]] * 7

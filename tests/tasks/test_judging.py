@@ -25,7 +25,7 @@ def judge(
     seen = guarded(bench, states)
     series = Series.of([(at_s, ratio)], unit="ratio", interval_s=15.0)
     return judge_triggers(
-        armed(bench, seen), seen, measured(bench, series), workspace=bench, now_s=at_s, max_gap_s=60.0,
+        armed(bench, seen), seen.trigger_states, measured(bench, series), workspace=bench, now_s=at_s, max_gap_s=60.0,
         set_off=frozenset(more.values()),
     )  # fmt: skip
 
@@ -56,6 +56,6 @@ def test_a_source_that_cannot_be_asked_is_blindness_and_not_a_breach(bench: Benc
     nothing = measured(bench, Unavailable("prometheus does not answer"))
     assert blindness(armed(bench, seen), nothing) == "trigger errors: prometheus does not answer"
     judgement = judge_triggers(
-        armed(bench, seen), seen, nothing, workspace=bench, now_s=AT_S, max_gap_s=60.0, set_off=frozenset()
+        armed(bench, seen), seen.trigger_states, nothing, workspace=bench, now_s=AT_S, max_gap_s=60.0, set_off=frozenset()
     )
     assert judgement.due == ()
