@@ -6,6 +6,7 @@
 | `CHRYSALIS_LEDGER_URL` | SQLAlchemy URL of the ledger | SQLite in the home folder |
 | `CHRYSALIS_PLANS` | folder with one folder per plan | `deployments` in the checkout |
 | `CHRYSALIS_WATCH_INTERVAL` | the watch's tick, as a duration | `1s` |
+| `CHRYSALIS_FAST_INTERVAL` | how often the watch looks at the router's counters | `250ms` |
 | `CHRYSALIS_SUSPEND_AFTER` | a wait longer than this gives its process back | `20s` |
 
 Variables that a plan names (`${PROMETHEUS_URL}`) come from the process's environment, or else from `environment.json` in
@@ -36,6 +37,7 @@ class Settings:
     plans: Path
     watch_interval_s: float
     suspend_after_s: float
+    fast_interval_s: float = 0.25
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -48,6 +50,7 @@ class Settings:
             plans=Path(given.get("CHRYSALIS_PLANS") or CHECKOUT / "deployments"),
             watch_interval_s=_seconds(given, "CHRYSALIS_WATCH_INTERVAL", "1s"),
             suspend_after_s=_seconds(given, "CHRYSALIS_SUSPEND_AFTER", "20s"),
+            fast_interval_s=_seconds(given, "CHRYSALIS_FAST_INTERVAL", "250ms"),
         )
 
     def plan_file(self, name: str) -> Path:

@@ -1,8 +1,8 @@
 """Measurements from the router itself: Envoy's counters, asked of its admin interface at every look, no scrape in between.
 
 A breach shows here within one look (a quarter of a second), where Prometheus needs a scrape and a rate over several of
-them. A query is a counter, a sum of counters (`cluster.canary.upstream_rq_5xx + cluster.canary.upstream_rq_pending_overflow`),
-which is measured as so many a second, or a ratio of two such sums (`a + b / c + d`, without brackets). Both are taken of what the counters grew by over
+them. A query is a sum of counters (`cluster.canary.upstream_rq_5xx + cluster.canary.upstream_rq_pending_overflow`), which is
+measured as so many a second, or a ratio of two sums: `(a + b) / c`. Both are taken of what the counters grew by over
 `{window}`; a ratio looks back further, at most ten windows, until its second sum grew by `min_requests`, and says nothing
 when it did not: one error of two requests is no error rate of 50 %.
 
@@ -210,10 +210,11 @@ def _portions(names: Mapping[str, None]) -> Iterator[list[str]]:
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Counted:
     """The counters of a query. Raises QueryError."""
-    sums = [tuple(name.strip() for name in part.split("+")) for part in text.split("/")]
+    parts = [part.strip().removeprefix("(").removesuffix(")") for part in text.split("/")]
+    sums = [tuple(name.strip() for name in part.split("+")) for part in parts]
     for name in (name for names in sums for name in names):
         if not _COUNTER.fullmatch(name):
-            raise QueryError(f"query error: found {name!r}, expected counters of Envoy: a + b, or a + b / c")
+            raise QueryError(f"query error: found {name!r}, expected counters of Envoy: a + b, or (a + b) / c")
     if len(sums) > 2:
         raise QueryError(f"query error: {len(sums)} sums, expected one or a ratio of two")
     return Counted(sums[0], sums[1] if len(sums) == 2 else ())
