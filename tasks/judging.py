@@ -1,7 +1,7 @@
 """The triggers of one rollout at one tick: every one judged, its state moved on, and the responses that are due now."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from chrysalis.ledger import Guarded
@@ -14,28 +14,47 @@ from tasks.workspace import Measured, Workspace
 
 MADE = "responses made"
 """The entry of the saved states that holds what was answered already; no trigger can have this name."""
+MOST_MADE = 50
+_FRESH = TriggerState()
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """How far each trigger of a rollout is, and which responses were made lately (at most `MOST_MADE`)."""
+
+    triggers: Mapping[str, TriggerState] = field(default_factory=dict)
+    made: tuple[Made, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """For the ledger; `from_json` takes it back."""
+        made = [
+            {"trigger": one.trigger, "rank": list(one.rank), "made_s": one.made_s, "settle_s": one.settle_s}
+            for one in self.made
+        ]
+        return {**{name: state.as_json() for name, state in self.triggers.items()}, MADE: made}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "States":
+        """What `as_json` gave; nothing kept is a beginning. Raises ValueError on anything else."""
+        triggers = {name: TriggerState.from_json(state) for name, state in kept.items() if name != MADE}
+        return cls(triggers, tuple(_made(one) for one in kept.get(MADE, [])))
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the triggers say now. `states` is what is saved for the next tick."""
+    """What the triggers say now. `states` is what the next look goes on from."""
 
     due: tuple[Firing, ...]
     findings: Mapping[str, Finding]
-    states: dict[str, Any]
+    states: States
     now_s: float
     moved: bool
     """Whether a state changed in anything that a watch has to know that takes over."""
 
-    def having_made(self, firing: Firing) -> None:
-        """Note in `states` that a response was made, so that it is not repeated while it settles."""
-        made = {
-            "trigger": firing.trigger,
-            "rank": list(firing.response.rank),
-            "made_s": self.now_s,
-            "settle_s": firing.settle_s,
-        }
-        self.states[MADE] = [*self.states.get(MADE, []), made][-50:]
+    def having_made(self, states: States, firing: Firing) -> States:
+        """`states` with a response noted that was made, so that it is not repeated while it settles."""
+        made = Made(firing.trigger, firing.response.rank, self.now_s, firing.settle_s)
+        return States(states.triggers, (*states.made, made)[-MOST_MADE:])
 
 
 def armed(workspace: Workspace, guarded: Guarded) -> dict[str, Trigger]:
@@ -53,7 +72,7 @@ def asked_for(triggers: Mapping[str, Trigger]) -> list[Condition]:
 
 def judge_triggers(
     triggers: Mapping[str, Trigger],
-    states: Mapping[str, Any],
+    states: States,
     measured: Measured,
     *,
     workspace: Workspace,
@@ -67,34 +86,35 @@ def judge_triggers(
     `set_off` are the manual ones that a person set off. `others` are judged elsewhere: they count for what is due, as far
     as they fire, and stay as they are.
     """
-    after: dict[str, Any] = {name: states[name] for name in others or {} if name in states}
+    others = others or {}
+    after = {name: states.triggers[name] for name in others if name in states.triggers}
     findings: dict[str, Finding] = {}
     moved = False
     for name, trigger in triggers.items():
-        kept = states.get(name)
-        before = TriggerState.from_json(kept) if kept else TriggerState()
+        before = states.triggers.get(name, _FRESH)
         finding = _breach(trigger, measured, now_s)
         truth = name in set_off if trigger.manual else truth_of(finding)
         state = step(trigger, before, truth, now_s, max_gap_s, recovered=_recovered(trigger, measured, now_s))
         # An inactive trigger's last look says nothing that counts later.
         moved = moved or before.phase != "inactive" or state.phase != "inactive"
-        after[name], findings[name] = state.as_json(), finding
-    history = states.get(MADE, [])
-    after[MADE] = history
+        after[name], findings[name] = state, finding
     firing = [
-        Firing(name, trigger.respond, _since_s(after[name], now_s), trigger.settle.total_seconds())
-        for name, trigger in {**(others or {}), **triggers}.items()
-        if name in after and after[name]["phase"] == "firing"
+        Firing(
+            name,
+            trigger.respond,
+            _since_s(after[name], now_s),
+            trigger.settle.total_seconds(),
+        )
+        for watched in (others, triggers)
+        for name, trigger in watched.items()
+        if name in after and after[name].firing
     ]
-    answers = (
-        due(firing, [_made(one) for one in history], now_s, decision_tree=workspace.plan.decision_tree) if firing else ()
-    )
-    return Judgement(answers, findings, after, now_s, moved)
+    answers = due(firing, states.made, now_s, decision_tree=workspace.plan.decision_tree) if firing else ()
+    return Judgement(answers, findings, States(after, states.made), now_s, moved)
 
 
-def _since_s(state: Mapping[str, Any], now_s: float) -> float:
-    since_s = state["firing_since_s"]
-    return now_s if since_s is None else float(since_s)
+def _since_s(state: TriggerState, now_s: float) -> float:
+    return now_s if state.firing_since_s is None else state.firing_since_s
 
 
 def _breach(trigger: Trigger, measured: Measured, now_s: float) -> Finding:

@@ -10,14 +10,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from chrysalis.errors import ChrysalisError, LedgerUnavailable
 from chrysalis.ledger import Guarded, Ledger, Request
 from chrysalis.plan.parts import EnvoySource
 from gates.trigger import Trigger
 from gates.verdict import Finding
-from tasks.judging import Judgement, armed
+from tasks.judging import Judgement, States, armed
 from tasks.step import log
 from tasks.workspace import Workspace, plan_of, settings
 
@@ -32,7 +31,7 @@ class Post:
 
     guarded: Guarded
     workspace: Workspace
-    states: Mapping[str, Any]
+    states: States
     fast: Mapping[str, Trigger] = field(default_factory=dict)
     slow: Mapping[str, Trigger] = field(default_factory=dict)
     asked: tuple[Request, ...] = ()
@@ -118,7 +117,7 @@ class Roster:
     def _opened(self, guarded: Guarded, before: Post | None) -> Post | None:
         try:
             same = before is not None and before.guarded.armed_at == guarded.armed_at
-            states = before.states if before is not None and same else guarded.trigger_states
+            states = before.states if before is not None and same else States.from_json(guarded.trigger_states)
             post = Post(guarded, self._workspace(guarded), states, unsaved=same)
             post.sort_triggers()
         except LedgerUnavailable:

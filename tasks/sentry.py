@@ -203,7 +203,7 @@ class Sentry:
         """Make what is due, under the post's lock, which was taken for it and is given back here."""
         try:
             if self._respond(post, judgement) and post.guarded.armed_at is not None:
-                self.ledger.save_trigger_states({post.id: post.states}, utc_now(), lease=self.lease)
+                self.ledger.save_trigger_states({post.id: post.states.as_json()}, utc_now(), lease=self.lease)
                 post.unsaved = False
         except ChrysalisError as error:
             log().error("%s: %s", post.id, error)
@@ -224,7 +224,7 @@ class Sentry:
             except ChrysalisError as error:
                 log().error("%s: the response to %s failed and is tried again: %s", post.id, firing.trigger, error)
                 continue
-            judgement.having_made(firing)
+            post.states = judgement.having_made(post.states, firing)
             post.unsaved = made = True
             for request in set_off:
                 if request.arguments.get("trigger") == firing.trigger:
@@ -249,7 +249,7 @@ class Sentry:
         for post in unsaved:
             post.unsaved = False
         try:
-            self.ledger.save_trigger_states({post.id: post.states for post in unsaved}, now, lease=self.lease)
+            self.ledger.save_trigger_states({post.id: post.states.as_json() for post in unsaved}, now, lease=self.lease)
         except ChrysalisError:
             for post in unsaved:
                 post.unsaved = True

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chrysalis.ledger import Ledger, Tick, Wait
+from chrysalis.ledger import UNCHANGED, Ledger, Tick, Wait
 from chrysalis.plan import PlannedStep
 from chrysalis.plan.steps import Gate, SignOff, Soak
 from gates.combine import judge_one
@@ -111,9 +111,9 @@ def _checkpoint_due(glance: Glance, spec: Soak, watched_real_s: float) -> bool:
 def _checkpoint(ledger: Ledger, glance: Glance, watched_real_s: float) -> Any:
     """Judge the soak's checkpoint when it is due; what is seen is recorded, and told when it fails."""
     spec, wait = glance.step.spec, glance.wait
-    seen = dict(wait.observed or {})
     if not isinstance(spec, Soak) or not _checkpoint_due(glance, spec, watched_real_s):
-        return seen
+        return UNCHANGED
+    seen = dict(wait.observed or {})
     every_s = spec.every.total_seconds() if spec.every else 0.0
     watched_s = wait.watched_s + _watched_s(glance, watched_real_s)
     findings = judged(glance, spec.checkpoint)

@@ -129,12 +129,33 @@ class Workspace:
 
     def measure(self, needs: Sequence[Need], now: datetime) -> Observations:
         """The series that are needed, measured at `now` (real time); recorded baselines from the ledger."""
-        return self.with_baselines(ask([self.inquiry(needs, now)])[0])
+        return self.with_baselines(ask([self._inquiry(needs)], now)[0])
 
-    def inquiry(self, needs: Sequence[Need], now: datetime) -> Inquiry:
-        """The questions to the plan's sources. Raises SettingsError for a source whose variable is not set."""
-        facts = {"service": self.plan.service, "version": self.rollout.version}
-        return prepare(needs, self.plan.metrics, self.sources, self.clock, now, variables=facts)
+    def inquiries(self, conditions: Sequence[Condition]) -> "Sequence[tuple[Inquiry, tuple[int, ...]]]":
+        """The questions to the plan's sources, each with the conditions (by identity) that it is for; kept for next time.
+
+        With the clock scaled, conditions that look back over different windows are measured apart: their samples are
+        spread over the window each of them looks at (`fetch`). Raises SettingsError for a source whose variable is not set.
+        """
+        wanted = tuple(id(condition) for condition in conditions)
+        if wanted not in self._prepared:
+            by_window: dict[float, list[Condition]] = {}
+            for condition in conditions:
+                longest = max((need.window_s for need in condition.needs()), default=0.0)
+                by_window.setdefault(longest if self.clock.speed != 1.0 else 0.0, []).append(condition)
+            self._prepared[wanted] = [
+                (self._inquiry([need for one in some for need in one.needs()]), tuple(id(one) for one in some))
+                for some in by_window.values()
+            ]
+        return self._prepared[wanted]
+
+    @cached_property
+    def _prepared(self) -> dict[tuple[int, ...], list[tuple[Inquiry, tuple[int, ...]]]]:
+        return {}
+
+    def _inquiry(self, needs: Sequence[Need]) -> Inquiry:
+        facts = {"service": self.rollout.service, "version": self.rollout.version}
+        return prepare(needs, self.plan.metrics, self.sources, self.clock, variables=facts)
 
     def with_baselines(self, measured: Observations) -> Observations:
         """The same with the baselines that this rollout recorded."""
@@ -154,29 +175,15 @@ class Workspace:
 
 
 def observe_all(wanted: Sequence[tuple[Workspace, Sequence[Condition]]], now: datetime) -> list[Measured]:
-    """What the conditions of many rollouts ask for, every source asked once; in order.
-
-    With the clock scaled, conditions that look back over different windows are measured apart: their samples are spread
-    over the window each of them looks at (`fetch`).
-    """
-    inquiries: list[Inquiry] = []
-    places: list[dict[int, int]] = []
-    for workspace, conditions in wanted:
-        by_window: dict[float, list[Need]] = {}
-        windows: dict[int, float] = {}
-        for condition in conditions:
-            needs = condition.needs()
-            longest = max((need.window_s for need in needs), default=0.0) if workspace.clock.speed != 1.0 else 0.0
-            windows[id(condition)] = longest
-            by_window.setdefault(longest, []).extend(needs)
-        number = {window: len(inquiries) + index for index, window in enumerate(by_window)}
-        inquiries += [workspace.inquiry(needs, now) for needs in by_window.values()]
-        places.append({condition: number[window] for condition, window in windows.items()})
-    found = ask(inquiries)
+    """What the conditions of many rollouts ask for, every source asked once; in order."""
+    asked = [workspace.inquiries(conditions) for workspace, conditions in wanted]
+    found = iter(ask([inquiry for inquiries in asked for inquiry, _ in inquiries], now))
     measured: list[Measured] = []
-    for (workspace, _), place in zip(wanted, places, strict=True):
-        seen = {index: workspace.with_baselines(found[index]) for index in set(place.values())}
-        measured.append(Measured({condition: seen[index] for condition, index in place.items()}))
+    for (workspace, _), inquiries in zip(wanted, asked, strict=True):
+        seen: dict[int, Observations] = {}
+        for _, conditions in inquiries:
+            seen.update(dict.fromkeys(conditions, workspace.with_baselines(next(found))))
+        measured.append(Measured(seen))
     return measured
 
 

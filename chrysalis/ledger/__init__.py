@@ -3,6 +3,7 @@
 from chrysalis.ledger.canonical import canonical_hash, canonical_json
 from chrysalis.ledger.chain import AuditEntry, AuditHead, AuditProblem
 from chrysalis.ledger.records import (
+    UNCHANGED,
     Action,
     Baseline,
     Beat,
@@ -24,6 +25,7 @@ from chrysalis.ledger.records import (
 from chrysalis.ledger.store import Ledger
 
 __all__ = [
+    "UNCHANGED",
     "Action",
     "AuditEntry",
     "AuditHead",

@@ -16,6 +16,8 @@ Outcome = Literal["completed", "rolled_back", "aborted", "rejected", "skipped", 
 StepOutcome = Literal["done", "failed", "skipped", "undone", "abandoned"]
 Event = Literal["begun", "done", "failed", "skipped", "undone", "abandoned"]
 WaitKind = Literal["soak", "gate", "sign_off", "window", "retry"]
+UNCHANGED = object()
+"""In place of what was seen: it is as it was."""
 Decision = Literal["approve", "reject"]
 Door = Literal["ui", "cli", "api"]
 
@@ -118,7 +120,7 @@ class Tick:
 
     wait_id: int
     watched_s_increment: float
-    observed: Any
+    observed: Any = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)

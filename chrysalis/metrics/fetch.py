@@ -57,17 +57,7 @@ class Clock(Protocol):
     def to_plan(self, real_s: float, /) -> float: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    """When and for what is asked; `now_s` in real unix seconds."""
-
-    clock: Clock
-    now_s: float
-    variables: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
+class _Group(NamedTuple):
     """Selectors that one question answers."""
 
     metric: str
@@ -75,18 +65,37 @@ class _Group:
     offset_s: float
 
 
+class _Asked(NamedTuple):
+    """One question without its time; `pace` is how many plan seconds a real second of the answer stands for."""
+
+    group: _Group
+    source: MetricSource
+    source_name: str
+    text: str
+    unit: str
+    before_s: float
+    """How long before now the window ends."""
+    reach: "_Reach"
+    variables: Mapping[str, str]
+    pace: float
+
+    def at(self, now_s: float) -> Query:
+        end_s = now_s - self.before_s
+        metric, side, _ = self.group
+        step_s = self.reach.step_s
+        return Query(metric, self.text, self.unit, side, end_s - self.reach.span_s, end_s, step_s, self.variables)
+
+
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """What one asker needs at one moment, as questions; made by `prepare`, answered by `ask`."""
+    """What one asker needs, as questions without a time; made by `prepare`, answered by `ask`, again and again."""
 
-    moment: _Moment
+    clock: Clock
     groups: Mapping[Selector, _Group]
     """Selectors to the question that answers them."""
-    asked: Mapping[_Group, "tuple[MetricSource, str, Query]"]
-    """The source, its name, and what it is asked."""
-    paces: Mapping[_Group, float]
-    known: Mapping[_Group | Selector, Series | Unavailable]
-    """What is known without asking."""
+    asked: tuple[_Asked, ...]
+    unasked: Mapping[_Group, Unavailable]
+    unmeasured: Mapping[Selector, Unavailable]
 
 
 def fetch(
@@ -104,7 +113,7 @@ def fetch(
     `variables` fill `{service}` and `{version}`; `stable_version`, where given, is the version of the stable side. A
     recorded baseline is not a measurement: the caller puts its own in place of the Unavailable.
     """
-    return ask([prepare(needs, metrics, sources, clock, now, variables=variables)], deadline_s=deadline_s)[0]
+    return ask([prepare(needs, metrics, sources, clock, variables=variables)], now, deadline_s=deadline_s)[0]
 
 
 def prepare(
@@ -112,61 +121,71 @@ def prepare(
     metrics: Mapping[str, MetricDefinition],
     sources: Mapping[str, MetricSource],
     clock: Clock,
-    now: datetime,
     *,
     variables: Mapping[str, str] | None = None,
 ) -> Inquiry:
     """The questions of one asker, for `ask`; arguments as of `fetch`."""
-    moment = _Moment(clock, now.timestamp(), variables or {})
     windows: dict[_Group, float] = {}
     groups: dict[Selector, _Group] = {}
-    known: dict[_Group | Selector, Series | Unavailable] = {}
+    unmeasured: dict[Selector, Unavailable] = {}
     for selector, window_s in needs:
         definition = metrics.get(selector.metric)
         if selector.baseline is not None:
-            known[selector] = Unavailable(f"baseline {selector.baseline} of {selector.metric} was not recorded")
+            unmeasured[selector] = Unavailable(f"baseline {selector.baseline} of {selector.metric} was not recorded")
         elif definition is None:
-            known[selector] = Unavailable(f"metric {selector.metric} is not in the plan")
+            unmeasured[selector] = Unavailable(f"metric {selector.metric} is not in the plan")
         else:
             group = _Group(selector.metric, selector.side if definition.sided else "all", selector.offset_s)
             groups[selector] = group
             windows[group] = max(windows.get(group, 0.0), window_s)
 
-    asked: dict[_Group, tuple[MetricSource, str, Query]] = {}
-    paces: dict[_Group, float] = {}
+    asked: list[_Asked] = []
+    unasked: dict[_Group, Unavailable] = {}
     for group, window_s in windows.items():
         definition = metrics[group.metric]
         source = sources.get(definition.source)
         text = _text(definition.query, group.side)
         if source is None:
-            known[group] = Unavailable(f"metric {group.metric}: its source {definition.source} cannot be asked from here")
+            why = f"metric {group.metric}: its source {definition.source} cannot be asked from here"
+            unasked[group] = Unavailable(why)
         elif text is None:
-            known[group] = Unavailable(f"metric {group.metric} has no query for the side {group.side}")
+            unasked[group] = Unavailable(f"metric {group.metric} has no query for the side {group.side}")
         else:
-            query = _query(group, definition, _reach(definition, source, window_s, clock.speed), text, moment)
-            asked[group] = (source, definition.source, query)
-            paces[group] = _pace(definition, query, window_s, clock.speed)
-    return Inquiry(moment, groups, asked, paces, known)
+            reach = _reach(definition, source, window_s, clock.speed)
+            asked.append(
+                _Asked(
+                    group,
+                    source,
+                    definition.source,
+                    text,
+                    definition.unit,
+                    group.offset_s / clock.speed,
+                    reach,
+                    _variables(group, definition, reach, clock, variables or {}),
+                    _pace(definition, reach, window_s, clock.speed),
+                )
+            )
+    return Inquiry(clock, groups, tuple(asked), unasked, unmeasured)
 
 
-def ask(inquiries: Sequence[Inquiry], *, deadline_s: float = DEADLINE_S) -> list[Observations]:
-    """The observations of each asker, in order. A source that several of them need is asked once, for all."""
+def ask(inquiries: Sequence[Inquiry], now: datetime, *, deadline_s: float = DEADLINE_S) -> list[Observations]:
+    """The observations of each asker at the real time `now`, in order. A source that several need is asked once, for all."""
+    now_s = now.timestamp()
     by_source: dict[int, _Errand] = {}
     for number, inquiry in enumerate(inquiries):
-        for group, (source, name, query) in inquiry.asked.items():
-            errand = by_source.setdefault(id(source), _Errand(name, source, [], []))
-            errand.queries.append(query)
-            errand.whose.append((number, group))
-    answers = [dict(inquiry.known) for inquiry in inquiries]
+        for one in inquiry.asked:
+            errand = by_source.get(id(one.source))
+            if errand is None:
+                errand = by_source[id(one.source)] = _Errand(one.source_name, one.source, [], [])
+            errand.queries.append(one.at(now_s))
+            errand.whose.append((number, one))
+    answers: list[dict[_Group, Series | Unavailable]] = [dict(inquiry.unasked) for inquiry in inquiries]
+    plan_now = [inquiry.clock.to_plan(now_s) for inquiry in inquiries]
     for errand, replies in _ask(list(by_source.values()), deadline_s):
-        for (number, group), query, reply in zip(errand.whose, errand.queries, replies, strict=True):
-            inquiry = inquiries[number]
-            answers[number][group] = _in_plan_time(reply, query, inquiry.moment, inquiry.paces[group])
+        for (number, one), query, reply in zip(errand.whose, errand.queries, replies, strict=True):
+            answers[number][one.group] = _in_plan_time(reply, query, plan_now[number], one.pace)
     return [
-        {
-            **{selector: found for selector, found in inquiry.known.items() if isinstance(selector, Selector)},
-            **{selector: answer[group] for selector, group in inquiry.groups.items()},
-        }
+        {**inquiry.unmeasured, **{selector: answer[group] for selector, group in inquiry.groups.items()}}
         for inquiry, answer in zip(inquiries, answers, strict=True)
     ]
 
@@ -192,16 +211,17 @@ def _reach(definition: MetricDefinition, source: MetricSource, window_s: float, 
     return _Reach(span_s, step_s, max(definition.rate_window_s / speed, MIN_SCRAPES * scrape_s))
 
 
-def _query(group: _Group, definition: MetricDefinition, reach: _Reach, text: str, moment: _Moment) -> Query:
-    end_s = moment.now_s - group.offset_s / moment.clock.speed
-    filled = {**moment.variables, "window": _promql_range(reach.rate_window_s), "speed": f"{moment.clock.speed:g}"}
+def _variables(
+    group: _Group, definition: MetricDefinition, reach: _Reach, clock: Clock, given: Mapping[str, str]
+) -> Mapping[str, str]:
+    filled = {**given, "window": _promql_range(reach.rate_window_s), "speed": f"{clock.speed:g}"}
     if group.side == "stable":
         filled.pop("version", None)
-        if "stable_version" in moment.variables:
-            filled["version"] = moment.variables["stable_version"]
+        if "stable_version" in given:
+            filled["version"] = given["stable_version"]
     if definition.sided and group.side != "all":
         filled["side"] = group.side
-    return Query(group.metric, text, definition.unit, group.side, end_s - reach.span_s, end_s, reach.step_s, filled)
+    return filled
 
 
 def _promql_range(seconds: float) -> str:
@@ -209,25 +229,24 @@ def _promql_range(seconds: float) -> str:
     return f"{ms}ms" if ms % 1000 else f"{ms // 1000}s"
 
 
-def _pace(definition: MetricDefinition, query: Query, window_s: float, speed: float) -> float:
+def _pace(definition: MetricDefinition, reach: _Reach, window_s: float, speed: float) -> float:
     """How many plan seconds a real second of the answer stands for.
 
     That is the clock's speed, unless its window is so short in real time that it would hold fewer samples than
     `MIN_SAMPLES`: then the samples that were asked for are spread over the window, so that a fast clock changes how long a
     window takes and not whether it can be judged. At speed 1 it is always 1.
     """
-    asked_s = query.end_s - query.start_s
-    if speed == 1.0 or window_s <= definition.interval_s or asked_s <= 0:
+    if speed == 1.0 or window_s <= definition.interval_s or reach.span_s <= 0:
         return speed
-    return min(speed, window_s / asked_s)
+    return min(speed, window_s / reach.span_s)
 
 
-def _in_plan_time(reply: Series | Unavailable, query: Query, moment: _Moment, pace: float) -> Series | Unavailable:
+def _in_plan_time(reply: Series | Unavailable, query: Query, plan_now_s: float, pace: float) -> Series | Unavailable:
     if isinstance(reply, Unavailable):
         return reply
     # Counted from now, not from the clock's origin: at high speeds the difference of two large numbers would lose seconds.
     # An answer of some time ago ends at now in the same way, which is what aligns it.
-    times = moment.clock.to_plan(moment.now_s) + (reply.times_s - query.end_s) * pace
+    times = (reply.times_s - query.end_s) * pace + plan_now_s
     return Series(times, reply.values, reply.unit, reply.interval_s * pace, reply.labels)
 
 
@@ -235,12 +254,12 @@ _Replies = list[Series | Unavailable]
 
 
 class _Errand(NamedTuple):
-    """All that one source is asked, and which group of which inquiry each answer belongs to."""
+    """All that one source is asked, and which question of which inquiry each answer belongs to."""
 
     name: str
     source: MetricSource
     queries: list[Query]
-    whose: list[tuple[int, _Group]]
+    whose: list[tuple[int, _Asked]]
 
 
 def _ask(errands: list[_Errand], deadline_s: float) -> list[tuple[_Errand, _Replies]]:

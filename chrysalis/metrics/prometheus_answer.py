@@ -8,6 +8,7 @@ expected. Values are kept as they are, NaN and infinities included, and so are t
 import json
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,8 @@ class Answer:
         if len(self.pieces) > 1:
             raise QueryError(_several(list(self.pieces)))
         pieces = next(iter(self.pieces.values()), ())
+        if len(pieces) == 1 and pieces[0][0].size == 1 and isfinite(pieces[0][0][0]) and isfinite(pieces[0][1][0]):
+            return Series(*pieces[0], unit, interval_s)
         times = np.concatenate([piece[0] for piece in pieces]) if pieces else np.empty(0)
         values = np.concatenate([piece[1] for piece in pieces]) if pieces else np.empty(0)
         return Series.from_arrays(times, values, unit=unit, interval_s=interval_s)
