@@ -3,7 +3,7 @@
 A breach shows here within one look (a quarter of a second), where Prometheus needs a scrape and a rate over several of
 them. A query is a sum of counters (`cluster.canary.upstream_rq_5xx + cluster.canary.upstream_rq_pending_overflow`), which is
 measured as so many a second, or a ratio of two sums: `(a + b) / c`. Both are taken of what the counters grew by over
-`{window}`; a ratio looks back further, at most ten windows, until its second sum grew by `min_requests`, and says nothing
+`{window}`; a ratio looks back further, at most four windows, until its second sum grew by `min_requests`, and says nothing
 when it did not: one error of two requests is no error rate of 50 %.
 
 Envoy keeps no history, so this does: the counters as of the last looks, as far back as was asked for. A process that looks
@@ -28,7 +28,7 @@ from gates.observation import Series, Unavailable
 from gates.units import parse_duration
 
 LOOK_EVERY_S = 0.25
-MOST_WINDOWS = 10
+MOST_WINDOWS = 4
 MAX_SNAPSHOTS = 10_000
 FILTER_CHARACTERS = 20_000
 """Of one question's filter; Envoy takes 60 kB of headers."""
@@ -147,6 +147,9 @@ class EnvoySource:
         unknown = [name for name in one.names if name not in history[-1].totals]
         if unknown:
             return Unavailable(f"{self._where}: {query.metric}: no counter {', '.join(unknown)}; see {self._url}/stats")
+        # A counter that was asked for later than others is not in the first looks.
+        first = next(index for index, look in enumerate(history) if all(name in look.totals for name in one.names))
+        history = history[first:]
         samples: list[tuple[float, float]] = []
         for index in range(len(history) - 1, 0, -1):
             at_s = min(history[index].at_s, query.end_s)
@@ -164,8 +167,6 @@ class EnvoySource:
     def _value(self, one: Counted, window_s: float, history: Sequence[Snapshot], index: int) -> float | None:
         now = history[index]
         for base in _bases(history, index, window_s):
-            if any(name not in base.totals for name in one.names):
-                return None
             grown = sum(now.totals[name] - base.totals[name] for name in one.above)
             if not one.below:
                 return grown / (now.at_s - base.at_s) if now.at_s > base.at_s else None
