@@ -88,8 +88,8 @@ def _others(soaks: int, sandbox: Sandbox, home: Path) -> Iterator[None]:
             {"source_labels": ["envoy_cluster_name"], "regex": "(stable|canary)", "target_label": "side"}
         ],
     }
-    with prometheus_with(soaks, home, jobs=[envoy]) as url:
-        os.environ["PROMETHEUS_URL"] = url
+    with prometheus_with(soaks, home, jobs=[envoy]) as served:
+        os.environ["PROMETHEUS_URL"] = served.url
         yield
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -30,9 +30,22 @@ def service(number: int) -> str:
     return f"bench-{number:05d}"
 
 
+class Served(NamedTuple):
+    """A Prometheus that runs."""
+
+    url: str
+    pid: int
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time that it has used so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def prometheus_with(services: int, folder: Path, *, jobs: Sequence[dict[str, Any]] = ()) -> Iterator[str]:
-    """Prometheus, with that many services scraped at least three times; its address. `jobs` are scraped as well."""
+def prometheus_with(services: int, folder: Path, *, jobs: Sequence[dict[str, Any]] = ()) -> Iterator[Served]:
+    """Prometheus, with that many services scraped at least three times. `jobs` are scraped as well."""
     ports = free_ports(2)
     config = {
         "global": {"scrape_interval": f"{SCRAPE_S}s", "scrape_timeout": f"{SCRAPE_S}s"},
@@ -58,7 +71,7 @@ def prometheus_with(services: int, folder: Path, *, jobs: Sequence[dict[str, Any
             for command in (exporter, prometheus)
         )
         _await_samples(url, services)
-        yield url
+        yield Served(url, running[1].pid)
     finally:
         for process in running:
             process.terminate()
