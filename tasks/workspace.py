@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, cached_property, lru_cache
+from pathlib import Path
 
 from chrysalis import wiring
 from chrysalis.clock import PlanClock
@@ -15,11 +16,13 @@ from chrysalis.errors import SettingsError
 from chrysalis.ledger import Ledger, Rollout
 from chrysalis.metrics.base import MetricSource
 from chrysalis.metrics.fetch import Inquiry, ask, prepare
+from chrysalis.people import People, load_people
 from chrysalis.plan import Plan, parse_plan
 from chrysalis.plan.parts import ManualSource
 from chrysalis.plan.steps import SetWeight
 from chrysalis.settings import Settings
 from chrysalis.targets.base import Stamp, Switchboard, TrafficRouter
+from chrysalis.targets.operator import HttpOperator
 from gates.condition import Condition
 from gates.observation import Need, Observations, Unavailable
 from tasks.entered import EnteredSource, recorded
@@ -55,6 +58,19 @@ def plan_of(rollout_id: str) -> Plan:
 @lru_cache(maxsize=1024)
 def _parsed(text: str) -> Plan:
     return parse_plan(text, "the plan in the ledger").plan
+
+
+def people_of(plan: Plan) -> People:
+    """The people as they are now, with the roles that the plan gives. Raises PlanError when the file is wrong or gone."""
+    file = settings().people_file
+    if file is None:
+        return People.of_plan(plan)
+    return _people(file, file.stat().st_mtime_ns if file.exists() else 0).for_plan(plan)
+
+
+@lru_cache(maxsize=4)
+def _people(file: Path, changed_ns: int) -> People:
+    return load_people(file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +111,11 @@ class Workspace:
         ledger = open_ledger()
         return cls(ledger, ledger.get(rollout_id), token, plan_of(rollout_id), settings())
 
+    @property
+    def people(self) -> People:
+        """Read anew at every look: who left may not sign any more. Raises PlanError when the file is wrong."""
+        return people_of(self.plan)
+
     @cached_property
     def clock(self) -> PlanClock:
         return PlanClock(self.rollout.started_at.timestamp(), self.rollout.speed)
@@ -122,6 +143,12 @@ class Workspace:
 
     def database_url(self, name: str) -> str:
         return wiring.database_url(self.plan, name, self.variables)
+
+    def operator(self, name: str) -> HttpOperator:
+        return wiring.operator(self.plan, name, self.variables)
+
+    def database(self, name: str) -> wiring.ServiceDatabase:
+        return wiring.database(self.plan, name, self.variables, self.settings.home)
 
     def observe(self, conditions: Iterable[Condition], now: datetime) -> "Measured":
         """Everything that the conditions ask for, measured at `now` (real time). What cannot be had is an Unavailable."""
