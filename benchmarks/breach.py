@@ -35,6 +35,7 @@ LIMIT = 0.02
 SETTLE_S = {"fast": 3.0, "breach": 7.0}
 """Until the errors of the round before have left the rate's window and there are fresh samples."""
 WARM_S = 2.0
+READY_S = 60.0
 GIVE_UP_S = 15.0
 MANY = 1_000
 WORST_MS = 2_000.0
@@ -97,7 +98,7 @@ def _compared(path: str, soaks: int, sandbox: Sandbox) -> list[Result]:
     floor_ms, ours_ms = [], []
     bare = {"fast": _bare_counters, "breach": _bare_prometheus}[path]
     for number in range(ROUNDS[path]):
-        floor_ms.append(_exposure_ms(sandbox, path, lambda stop: bare(sandbox, stop)))
+        floor_ms.append(_exposure_ms(sandbox, path, lambda stop, ready: bare(sandbox, stop, ready)))
         ours_ms.append(_exposure_ms(sandbox, path, _watch(path, f"{soaks}-{number}", soaks)))
     name = f"breach to safe, {PATHS[path]}, {soaks} soak{'s' if soaks > 1 else ''}"
     return [
@@ -112,7 +113,8 @@ def _p99(values: list[float]) -> float:
     return sorted(values)[math.ceil(0.99 * len(values)) - 1]
 
 
-Loop = Callable[[threading.Event], None]
+Loop = Callable[[threading.Event, threading.Event], None]
+"""Runs until the first event is set, and sets the second once it has looked at everything."""
 
 
 def _exposure_ms(sandbox: Sandbox, path: str, loop: Loop) -> float:
@@ -121,7 +123,9 @@ def _exposure_ms(sandbox: Sandbox, path: str, loop: Loop) -> float:
         last = router.read().stamp
         router.write(WEIGHT, Stamp(0 if last is None else last.token, "bench", "weight"))
         time.sleep(SETTLE_S[path])
-        with _running(loop):
+        with _running(loop) as ready:
+            if not ready.wait(READY_S):
+                raise SystemExit(f"the watch has not looked at everything within {READY_S:g} s")
             time.sleep(WARM_S)
             began = time.time()
             sandbox.fault("canary", error_rate=0.3)
@@ -136,20 +140,21 @@ def _exposure_ms(sandbox: Sandbox, path: str, loop: Loop) -> float:
 
 
 @contextmanager
-def _running(loop: Loop) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=loop, args=(stop,), daemon=True)
+def _running(loop: Loop) -> Iterator[threading.Event]:
+    stop, ready = threading.Event(), threading.Event()
+    thread = threading.Thread(target=loop, args=(stop, ready), daemon=True)
     thread.start()
     try:
-        yield
+        yield ready
     finally:
         stop.set()
         thread.join()
 
 
-def _bare_prometheus(sandbox: Sandbox, stop: threading.Event) -> None:
+def _bare_prometheus(sandbox: Sandbox, stop: threading.Event, ready: threading.Event) -> None:
     """The floor: ask, compare, write."""
     url = os.environ["PROMETHEUS_URL"] + "/api/v1/query"
+    ready.set()
     with httpx.Client(trust_env=False) as client:
         while not stop.wait(INTERVAL_S):
             found = client.get(url, params={"query": QUERY}).json()["data"]["result"]
@@ -158,10 +163,11 @@ def _bare_prometheus(sandbox: Sandbox, stop: threading.Event) -> None:
                 return
 
 
-def _bare_counters(sandbox: Sandbox, stop: threading.Event) -> None:
+def _bare_counters(sandbox: Sandbox, stop: threading.Event, ready: threading.Event) -> None:
     """The floor: ask, compare with the look before, write."""
     url = sandbox.state.urls["envoy_admin"] + "/stats"
     before: dict[str, int] = {}
+    ready.set()
     with httpx.Client(trust_env=False) as client:
         while not stop.wait(INTERVAL_S):
             stats = client.get(url, params={"filter": COUNTERS, "format": "json"}).json()["stats"]
@@ -188,7 +194,7 @@ def _watch(plan: str, version: str, soaks: int) -> Loop:
 
     interval_s = INTERVAL_S if soaks == 1 else BUSY_INTERVAL_S
 
-    def loop(stop: threading.Event) -> None:
+    def loop(stop: threading.Event, ready: threading.Event) -> None:
         rollout, _ = register(plan, version, reason="", started_by="bench", speed=1.0, dry_run=False, again=False)
         token = take_over(rollout.id)
         ledger = open_ledger()
@@ -204,6 +210,8 @@ def _watch(plan: str, version: str, soaks: int) -> Loop:
             while not stop.wait(max(0.0, due - time.monotonic())):
                 due = time.monotonic() + interval_s
                 sentry.tick(utc_now())
+                if all(post.findings.keys() >= post.slow.keys() | post.fast.keys() for post in sentry.roster.posts):
+                    ready.set()
         sentry.close()
         ledger.set_state(rollout.id, ledger.get(rollout.id).token, state="ended", outcome="aborted", now=utc_now())
 
