@@ -2,7 +2,6 @@
 
 import pytest
 
-from chrysalis.errors import PlanError
 from chrysalis.plan import Plan, check_plan
 from tests.plan.samples import SOUND, changed
 
@@ -162,8 +161,7 @@ def test_no_point_of_no_return_on_the_way_back() -> None:
 
 def test_the_routers_counters_are_judged_now_and_over_no_window() -> None:
     prometheus = 'prometheus: {prometheus: {url: "${PROMETHEUS_URL}"}}'
-    with pytest.raises(PlanError) as refused:
-        check_plan(changed(prometheus, 'prometheus: {envoy: {admin_url: "${ENVOY_ADMIN_URL}"}}'), "plan.yaml")
-    said = [line for line in str(refused.value).splitlines() if "the router's counters have no history" in line]
+    found = lines(changed(prometheus, 'prometheus: {envoy: {admin_url: "${ENVOY_ADMIN_URL}"}}'))
+    said = [line for line in found if "the router's counters have no history" in line]
     assert any("p99" in line for line in said)
     assert not any("triggers.errors" in line for line in said)
