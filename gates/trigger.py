@@ -31,6 +31,8 @@ from gates.units import Duration, format_duration
 from gates.verdict import Finding, Mode, Verdict
 
 Phase = Literal["inactive", "pending", "firing"]
+SEVERITY_OF: Mapping[str, str] = {"P0": "page", "P1": "warning", "P2": "info"}
+"""The severity of a priority, where none is given."""
 
 
 class Recovery(Spec):
@@ -63,6 +65,13 @@ class Trigger(Spec):
     def _manual_in_a_word(cls, written: Any) -> Any:
         if isinstance(written, dict) and written.get("when") == "manual":
             return {**{key: value for key, value in written.items() if key != "when"}, "manual": True}
+        return written
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_urgent_as_its_priority(cls, written: Any) -> Any:
+        if isinstance(written, dict) and "severity" not in written and written.get("priority") in SEVERITY_OF:
+            return {**written, "severity": SEVERITY_OF[written["priority"]]}
         return written
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """The triggers of one rollout at one tick: every one judged, its state moved on, and the responses that are due now."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chrysalis.ledger import Guarded
@@ -13,17 +13,25 @@ from gates.verdict import Finding
 from tasks.workspace import Measured, Workspace
 
 MADE = "responses made"
-"""The entry of the saved states that holds what was answered already; no trigger can have this name."""
+CHANGED = "values changed"
+LADDERS = "mode ladders"
+KEPT = (MADE, CHANGED, LADDERS)
+"""Entries of the saved states beside the triggers' own, which no trigger can be named: what was answered already, the
+values that were changed for triggers that may recover, and where each ladder stands. They outlive a change of phase."""
 MOST_MADE = 50
 _FRESH = TriggerState()
 
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """How far each trigger of a rollout is, and which responses were made lately (at most `MOST_MADE`)."""
+    """How far each trigger of a rollout is, which responses were made lately (at most `MOST_MADE`), and what was changed."""
 
     triggers: Mapping[str, TriggerState] = field(default_factory=dict)
     made: tuple[Made, ...] = ()
+    changed: Mapping[str, Any] = field(default_factory=dict)
+    """Values that were changed for triggers that may recover, as `tasks/values.py` keeps them."""
+    ladders: Mapping[str, Any] = field(default_factory=dict)
+    """Where each mode ladder stands, as `tasks/ladders.py` keeps it."""
 
     def as_json(self) -> dict[str, Any]:
         """For the ledger; `from_json` takes it back."""
@@ -31,13 +39,15 @@ class States:
             {"trigger": one.trigger, "rank": list(one.rank), "made_s": one.made_s, "settle_s": one.settle_s}
             for one in self.made
         ]
-        return {**{name: state.as_json() for name, state in self.triggers.items()}, MADE: made}
+        kept = {CHANGED: dict(self.changed), LADDERS: dict(self.ladders)}
+        return {**{name: state.as_json() for name, state in self.triggers.items()}, MADE: made, **kept}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "States":
         """What `as_json` gave; nothing kept is a beginning. Raises ValueError on anything else."""
-        triggers = {name: TriggerState.from_json(state) for name, state in kept.items() if name != MADE}
-        return cls(triggers, tuple(_made(one) for one in kept.get(MADE, [])))
+        triggers = {name: TriggerState.from_json(state) for name, state in kept.items() if name not in KEPT}
+        made = tuple(_made(one) for one in kept.get(MADE, []))
+        return cls(triggers, made, kept.get(CHANGED, {}), kept.get(LADDERS, {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +64,7 @@ class Judgement:
     def having_made(self, states: States, firing: Firing) -> States:
         """`states` with a response noted that was made, so that it is not repeated while it settles."""
         made = Made(firing.trigger, firing.response.rank, self.now_s, firing.settle_s)
-        return States(states.triggers, (*states.made, made)[-MOST_MADE:])
+        return replace(states, made=(*states.made, made)[-MOST_MADE:])
 
 
 def armed(workspace: Workspace, guarded: Guarded) -> dict[str, Trigger]:
@@ -110,7 +120,7 @@ def judge_triggers(
         if name in after and after[name].firing
     ]
     answers = due(firing, states.made, now_s, decision_tree=workspace.plan.decision_tree) if firing else ()
-    return Judgement(answers, findings, States(after, states.made), now_s, moved)
+    return Judgement(answers, findings, replace(states, triggers=after), now_s, moved)
 
 
 def _since_s(state: TriggerState, now_s: float) -> float:

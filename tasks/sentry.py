@@ -23,11 +23,15 @@ from chrysalis.ledger import Lease, Ledger, Request, Tick
 from gates.condition import Condition
 from gates.response import Firing
 from gates.trigger import Trigger
-from tasks.judging import Judgement, asked_for, blindness, judge_triggers
+from tasks.escalation import Courier
+from tasks.judging import Judgement, States, asked_for, blindness, judge_triggers
+from tasks.ladders import SET_MODE, Ladders
+from tasks.ladders import asked_for as asked_for_ladders
 from tasks.notify import tell
 from tasks.responses import respond
 from tasks.roster import Post, Roster
 from tasks.step import log
+from tasks.values import put_back, remember
 from tasks.waits import Glance, counted_s, looked_for, settle
 from tasks.waking import GOING_BACK, Wake, Waker
 from tasks.workspace import NOTHING_MEASURED, Measured, Workspace, observe_all
@@ -67,6 +71,8 @@ class Sentry:
     _blind_paged: set[str] = field(default_factory=set)
     _hands: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(HANDS, thread_name_prefix="respond"))
 
+    _courier: Courier = field(default_factory=Courier)
+
     def __post_init__(self) -> None:
         self.roster = Roster(self.ledger)
         self.waker = Waker(self.wake)
@@ -82,6 +88,7 @@ class Sentry:
         self._save(now)
         over = self._settle_waits(looks, now)
         self.waker.wake_due(active, asked, over, now)
+        self._courier.go(self.ledger, now)
         self.ledger.beat(LEASE_NAME, detail={"watched": len(guarded), "blind": sorted(self._blind_since)}, now=now)
         self._last_tick = now
         return len(guarded)
@@ -111,6 +118,7 @@ class Sentry:
 
     def close(self) -> None:
         """Give the lease back, so that the next watch need not wait for it."""
+        self._courier.close()
         self._hands.shutdown()
         self.waker.close()
         if self.lease is not None:
@@ -147,7 +155,7 @@ class Sentry:
 
     def _look(self, posts: list[Post], now: datetime) -> list[Look]:
         """Measure and judge all; then make the answers that are due, side by side."""
-        measured = self._measure([(post.workspace, asked_for(post.slow)) for post in posts], now)
+        measured = self._measure([(post.workspace, [*asked_for(post.slow), *_stepping(post)]) for post in posts], now)
         looks: list[Look] = []
         answering: list[Future[None]] = []
         for post, seen in zip(posts, measured, strict=True):
@@ -156,8 +164,9 @@ class Sentry:
             answer: Future[None] | None = None
             try:
                 judgement = self._judge(post, post.slow, post.fast, seen, now)
-                if judgement.due and not _going_back(post):
-                    answer = self._hands.submit(self._answer, post, judgement)
+                to_do = judgement.due or post.states.changed or post.workspace.plan.ladders
+                if to_do and not _going_back(post):
+                    answer = self._hands.submit(self._answer, post, judgement, seen)
                     answering.append(answer)
                 blind = blindness(post.slow, seen) or self._blind_fast(post, now)
                 self._note_blindness(post.workspace, blind, now)
@@ -199,37 +208,65 @@ class Sentry:
             return f"trigger {next(iter(post.fast))}: the router's counters were not looked at"
         return post.blind_fast
 
-    def _answer(self, post: Post, judgement: Judgement) -> None:
-        """Make what is due, under the post's lock, which was taken for it and is given back here."""
+    def _answer(self, post: Post, judgement: Judgement, measured: Measured | None = None) -> None:
+        """Make what is due, under the post's lock, which was taken for it and is given back here. `measured` is there at a
+        tick, when values are put back and ladders are moved as well."""
+        before = post.states
         try:
-            if self._respond(post, judgement) and post.guarded.armed_at is not None:
-                self.ledger.save_trigger_states({post.id: post.states.as_json()}, utc_now(), lease=self.lease)
-                post.unsaved = False
+            ladders = Ladders.of(post.workspace, before.as_json(), judgement.now_s)
+            self._respond(post, judgement, ladders)
+            if measured is not None:
+                self._settle_values(post, ladders, measured)
         except ChrysalisError as error:
             log().error("%s: %s", post.id, error)
         except Exception:
             log().exception("%s: the response failed and is tried again", post.id)
         finally:
-            post.lock.release()
+            try:
+                self._keep(post, before)
+            finally:
+                post.lock.release()
 
-    def _respond(self, post: Post, judgement: Judgement) -> bool:
-        """Returns whether any response was made."""
-        made = False
+    def _keep(self, post: Post, before: States) -> None:
+        """Save at once what was done, so that a watch that takes over does not do it again."""
+        if post.states == before:
+            return
+        post.unsaved = True
+        if post.guarded.armed_at is not None:
+            try:
+                self.ledger.save_trigger_states({post.id: post.states.as_json()}, utc_now(), lease=self.lease)
+                post.unsaved = False
+            except ChrysalisError as error:
+                log().error("%s: what was done is saved at the next tick: %s", post.id, error)
+
+    def _respond(self, post: Post, judgement: Judgement, ladders: Ladders) -> None:
         set_off = [request for request in post.asked if request.kind == SET_OFF]
+        triggers = {**post.slow, **post.fast}
         for firing in judgement.due:
             try:
-                respond(post.workspace, firing, _why(firing, post, set_off))
+                changed = respond(post.workspace, firing, _why(firing, post, set_off), ladders)
             except LedgerUnavailable:
                 raise
             except ChrysalisError as error:
                 log().error("%s: the response to %s failed and is tried again: %s", post.id, firing.trigger, error)
                 continue
-            post.states = judgement.having_made(post.states, firing)
-            post.unsaved = made = True
+            post.states = replace(judgement.having_made(post.states, firing), ladders=ladders.as_json())
+            if changed is not None and triggers[firing.trigger].recover is not None:
+                post.states = replace(post.states, changed=remember(post.states.changed, firing.trigger, changed))
             for request in set_off:
                 if request.arguments.get("trigger") == firing.trigger:
                     self.ledger.settle_request(request.id, f"answered: {firing.response.kind}", now=utc_now(), by="watch")
-        return made
+
+    def _settle_values(self, post: Post, ladders: Ladders, measured: Measured) -> None:
+        """Put back what was changed for triggers that have recovered, and move the ladders."""
+        if post.states.changed:
+            triggers = {**post.slow, **post.fast}
+            left = put_back(post.workspace, triggers, post.states.as_json(), post.states.changed)
+            post.states = replace(post.states, changed=left)
+        if post.guarded.armed_at is not None and post.workspace.plan.ladders:
+            ladders.look(measured, self._most_gap_s * post.workspace.clock.speed)
+            ladders.answer([request for request in post.asked if request.kind == SET_MODE])
+            post.states = replace(post.states, ladders=ladders.as_json())
 
     def _note_blindness(self, workspace: Workspace, blind: str, now: datetime) -> None:
         """A source that cannot be asked never rolls back and never promotes; it pages once when it lasts."""
@@ -241,7 +278,8 @@ class Sentry:
         since = self._blind_since.setdefault(rollout_id, now)
         if now - since >= BLIND_PAGES_AFTER and rollout_id not in self._blind_paged:
             self._blind_paged.add(rollout_id)
-            tell(workspace, "page", "cannot be watched", f"{blind}; it holds at {workspace.rollout.weight_percent or 0} %")
+            holds = f"{blind}; it holds at {workspace.rollout.weight_percent or 0} %"
+            tell(workspace, "page", "cannot be watched", holds, cause="blind")
 
     def _save(self, now: datetime) -> None:
         """Give the ledger its copy of the states that changed in anything that counts."""
@@ -285,6 +323,11 @@ def _by_rollout(requests: Sequence[Request]) -> dict[str, tuple[Request, ...]]:
     for request in requests:
         found.setdefault(request.rollout_id, []).append(request)
     return {rollout_id: tuple(mine) for rollout_id, mine in found.items()}
+
+
+def _stepping(post: Post) -> list[Condition]:
+    """What the ladders of a guarded rollout look at."""
+    return asked_for_ladders(post.workspace.plan) if post.guarded.armed_at is not None else []
 
 
 def _going_back(post: Post) -> bool:

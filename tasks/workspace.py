@@ -30,6 +30,9 @@ from tasks.entered import EnteredSource, recorded
 TOKENS_PER_ROLLOUT = 1_000_000
 """More than one rollout can ever take: a process start each second for a week."""
 
+SPLITTING = frozenset({"set_weight", "set_route"})
+"""Steps after which other users or requests reach the canary."""
+
 
 @cache
 def settings() -> Settings:
@@ -156,7 +159,8 @@ class Workspace:
 
     def measure(self, needs: Sequence[Need], now: datetime) -> Observations:
         """The series that are needed, measured at `now` (real time); recorded baselines from the ledger."""
-        return self.with_baselines(ask([self._inquiry(needs)], now)[0])
+        inquiry = self._inquiry(needs)
+        return self.with_baselines(ask([inquiry], now, split_at=[self._split_for(inquiry)])[0])
 
     def inquiries(self, conditions: Sequence[Condition]) -> "Sequence[tuple[Inquiry, tuple[int, ...]]]":
         """The questions to the plan's sources, each with the conditions (by identity) that it is for; kept for next time.
@@ -184,6 +188,9 @@ class Workspace:
         facts = {"service": self.rollout.service, "version": self.rollout.version}
         return prepare(needs, self.plan.metrics, self.sources, self.clock, variables=facts)
 
+    def _split_for(self, inquiry: Inquiry) -> datetime | None:
+        return self.split_at() if inquiry.asks_since_split else None
+
     def with_baselines(self, measured: Observations) -> Observations:
         """The same with the baselines that this rollout recorded."""
         if all(selector.baseline is None for selector in measured):
@@ -192,6 +199,12 @@ class Workspace:
             selector: found if selector.baseline is None else recorded(self.ledger, self.rollout.id, selector)
             for selector, found in measured.items()
         }
+
+    def split_at(self) -> datetime | None:
+        """The real time at which the rollout's weight was last changed, by a step or by a safe action; None before that."""
+        journal, actions = self.ledger.journal(self.rollout.id), self.ledger.actions(self.rollout.id)
+        times = [entry.at for entry in journal if entry.event == "done" and entry.kind in SPLITTING]
+        return max([*times, *(action.at for action in actions if action.action == "make_safe")], default=None)
 
     @cached_property
     def sources(self) -> Mapping[str, MetricSource]:
@@ -204,7 +217,12 @@ class Workspace:
 def observe_all(wanted: Sequence[tuple[Workspace, Sequence[Condition]]], now: datetime) -> list[Measured]:
     """What the conditions of many rollouts ask for, every source asked once; in order."""
     asked = [workspace.inquiries(conditions) for workspace, conditions in wanted]
-    found = iter(ask([inquiry for inquiries in asked for inquiry, _ in inquiries], now))
+    alone = [
+        (inquiry, workspace._split_for(inquiry))
+        for (workspace, _), inquiries in zip(wanted, asked, strict=True)
+        for inquiry, _ in inquiries
+    ]
+    found = iter(ask([inquiry for inquiry, _ in alone], now, split_at=[split_at for _, split_at in alone]))
     measured: list[Measured] = []
     for (workspace, _), inquiries in zip(wanted, asked, strict=True):
         seen: dict[int, Observations] = {}

@@ -20,6 +20,7 @@ from time import monotonic
 from typing import NamedTuple, Protocol
 
 from chrysalis.metrics.base import MetricSource, Query
+from chrysalis.secrets import redact
 from gates.observation import Need, Observations, Selector, Series, Side, Unavailable
 
 MIN_SAMPLES = 12
@@ -97,6 +98,11 @@ class Inquiry:
     unasked: Mapping[_Group, Unavailable]
     unmeasured: Mapping[Selector, Unavailable]
 
+    @property
+    def asks_since_split(self) -> bool:
+        """Whether it matters when the traffic was last split anew."""
+        return any(selector.constant_split for selector in self.groups)
+
 
 def fetch(
     needs: Sequence[Need],
@@ -106,14 +112,19 @@ def fetch(
     now: datetime,
     *,
     variables: Mapping[str, str] | None = None,
+    split_at: datetime | None = None,
     deadline_s: float = DEADLINE_S,
 ) -> Observations:
     """A Series or an Unavailable for every selector needed, at the real time `now`; never raises.
 
+    `split_at` is the real time at which the traffic was last split anew; None is never. A selector with `constant_split`
+    is served from then on, a rate from when its whole window lies behind it.
+
     `variables` fill `{service}` and `{version}`; `stable_version`, where given, is the version of the stable side. A
     recorded baseline is not a measurement: the caller puts its own in place of the Unavailable.
     """
-    return ask([prepare(needs, metrics, sources, clock, variables=variables)], now, deadline_s=deadline_s)[0]
+    inquiry = prepare(needs, metrics, sources, clock, variables=variables)
+    return ask([inquiry], now, split_at=[split_at], deadline_s=deadline_s)[0]
 
 
 def prepare(
@@ -168,8 +179,17 @@ def prepare(
     return Inquiry(clock, groups, tuple(asked), unasked, unmeasured)
 
 
-def ask(inquiries: Sequence[Inquiry], now: datetime, *, deadline_s: float = DEADLINE_S) -> list[Observations]:
-    """The observations of each asker at the real time `now`, in order. A source that several need is asked once, for all."""
+def ask(
+    inquiries: Sequence[Inquiry],
+    now: datetime,
+    *,
+    split_at: Sequence[datetime | None] | None = None,
+    deadline_s: float = DEADLINE_S,
+) -> list[Observations]:
+    """The observations of each asker at the real time `now`, in order. A source that several need is asked once, for all.
+
+    `split_at` has an entry for each asker, as of `fetch`; left out, nothing was ever split anew.
+    """
     now_s = now.timestamp()
     by_source: dict[int, _Errand] = {}
     for number, inquiry in enumerate(inquiries):
@@ -180,18 +200,35 @@ def ask(inquiries: Sequence[Inquiry], now: datetime, *, deadline_s: float = DEAD
             errand.queries.append(one.at(now_s))
             errand.whose.append((number, one))
     answers: list[dict[_Group, Series | Unavailable]] = [dict(inquiry.unasked) for inquiry in inquiries]
+    clipped: list[dict[_Group, Series | Unavailable]] = [{} for _ in inquiries]
     plan_now = [inquiry.clock.to_plan(now_s) for inquiry in inquiries]
     for errand, replies in _ask(list(by_source.values()), deadline_s):
         for (number, one), query, reply in zip(errand.whose, errand.queries, replies, strict=True):
             answers[number][one.group] = _in_plan_time(reply, query, plan_now[number], one.pace)
+            if inquiry_split := split_at and split_at[number]:
+                since = _since(reply, query, one.reach, inquiry_split)
+                clipped[number][one.group] = _in_plan_time(since, query, plan_now[number], one.pace)
     return [
-        {**inquiry.unmeasured, **{selector: answer[group] for selector, group in inquiry.groups.items()}}
-        for inquiry, answer in zip(inquiries, answers, strict=True)
+        {
+            **inquiry.unmeasured,
+            **{
+                selector: since.get(group, answer[group]) if selector.constant_split else answer[group]
+                for selector, group in inquiry.groups.items()
+            },
+        }
+        for inquiry, answer, since in zip(inquiries, answers, clipped, strict=True)
     ]
 
 
 def _text(query: "str | Mapping[Side, str]", side: Side) -> str | None:
     return query if isinstance(query, str) else query.get(side, query.get("all"))
+
+
+def _since(reply: Series | Unavailable, query: Query, reach: "_Reach", split_at: datetime) -> Series | Unavailable:
+    if isinstance(reply, Unavailable):
+        return reply
+    settles_s = reach.rate_window_s if "{window}" in query.text else 0.0
+    return reply.window(start_s=split_at.timestamp() + settles_s, end_s=query.end_s)
 
 
 class _Reach(NamedTuple):
@@ -243,7 +280,7 @@ def _pace(definition: MetricDefinition, reach: _Reach, window_s: float, speed: f
 
 def _in_plan_time(reply: Series | Unavailable, query: Query, plan_now_s: float, pace: float) -> Series | Unavailable:
     if isinstance(reply, Unavailable):
-        return reply
+        return Unavailable(redact(reply.reason))
     # Counted from now, not from the clock's origin: at high speeds the difference of two large numbers would lose seconds.
     # An answer of some time ago ends at now in the same way, which is what aligns it.
     times = (reply.times_s - query.end_s) * pace + plan_now_s
