@@ -7,6 +7,7 @@
 | `CHRYSALIS_PLANS` | folder with one folder per plan | `deployments` in the checkout |
 | `CHRYSALIS_PEOPLE` | file that says who people are | `people.yaml` in the folder of the plans, if it is there |
 | `CHRYSALIS_WATCH_INTERVAL` | the watch's tick, as a duration | `1s` |
+| `CHRYSALIS_FAST_INTERVAL` | how often the watch looks at the router's counters | `250ms` |
 | `CHRYSALIS_SUSPEND_AFTER` | a wait longer than this gives its process back | `20s` |
 
 Variables that a plan names (`${PROMETHEUS_URL}`) come from the process's environment, or else from `environment.json` in
@@ -40,6 +41,7 @@ class Settings:
     """None: there is none, and each plan's own people are all there are."""
     watch_interval_s: float
     suspend_after_s: float
+    fast_interval_s: float = 0.25
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -56,6 +58,7 @@ class Settings:
             people_file=_people_file(given.get("CHRYSALIS_PEOPLE"), plans),
             watch_interval_s=_seconds(given, "CHRYSALIS_WATCH_INTERVAL", "1s"),
             suspend_after_s=_seconds(given, "CHRYSALIS_SUSPEND_AFTER", "20s"),
+            fast_interval_s=_seconds(given, "CHRYSALIS_FAST_INTERVAL", "250ms"),
         )
 
     def plan_file(self, name: str) -> Path:
