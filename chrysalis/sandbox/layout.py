@@ -116,4 +116,5 @@ class Layout:
         names = (self.state, self.wanted, self.service_config, self.load_log, self.control)
         rotated = self.load_log.with_name(self.load_log.name + ".1")
         folders = (*self.postgres_folders, self.prometheus_data, self.route_file.parent, self.logs)
-        return (*names, rotated, *folders, *(self.faults(side) for side in SIDES))
+        fleet = (*self.folder.glob("fleet*.json"), *self.folder.glob("instance-*.json"), self.folder / "control-state.json")
+        return (*names, rotated, *fleet, *folders, *(self.faults(side) for side in SIDES))
