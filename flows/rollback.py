@@ -4,6 +4,7 @@ from prefect import State, flow
 from prefect.states import Completed, Failed
 
 from chrysalis.errors import ChrysalisError, StaleToken, TargetUnavailable
+from chrysalis.ledger.origin import came_by
 from gates.progress import Outcome, RollBack
 from tasks.decide import decide
 from tasks.kinds import KINDS
@@ -69,6 +70,7 @@ def rollback_now(rollout_id: str, reason: str, by: str = "on-call", to_percent: 
 
     `to_percent` above 0 only lowers the weight and holds. Ends red when the way back could not be proven.
     """
+    came_by("on-call flow")
     ask(rollout_id, "roll_back", by=by, reason=reason, to_percent=to_percent)
     token = take_over(rollout_id)
     action = decide(rollout_id)

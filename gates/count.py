@@ -66,7 +66,7 @@ class Count(Bounded):
             over_s = self.over.total_seconds()
             uncovered = covers(seen.times_s, now_s=now_s, window_s=over_s, interval_s=seen.interval_s)
         low, high = self._limits(seen.unit)
-        more_may_mend = events < low or (self.bound_kind == "above" and events <= low)
+        more_may_mend = events <= low
         if uncovered and (high < np.inf if found.kept else more_may_mend):
             return self.unknown(f"{found.words} so far; {uncovered}", numbers=numbers)
         return self.finding(Verdict.PASS if found.kept else Verdict.FAIL, found.words, numbers=numbers)
@@ -170,7 +170,7 @@ class InARow(Condition):
         good = np.flatnonzero(~bad)
         run = int(bad.size - 1 - good[-1]) if good.size else int(bad.size)
         limit = self.limit
-        what = f"{self.metric}: {run} in a row above {show(self.above.to(seen.unit), seen.unit)}"
+        what = f"{self.metric}: {run} above {show(self.above.to(seen.unit), seen.unit)} in a row"
         numbers = {"value": float(run), "limit": float(limit)}
         if run <= limit and not good.size:
             reason = f"{what}, {run} of at most {limit}; only {run} samples known, the run may be longer"

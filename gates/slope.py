@@ -18,6 +18,8 @@ from gates.observation import FloatArray
 _NORMAL = NormalDist()
 MOST_POINTS = 96
 """Longer series are taken as medians of equal stretches, so that the pairs stay few."""
+_ROUNDING = 1e-12
+"""Residuals below this share of the largest value are what rounding leaves of a straight line, not noise."""
 
 
 class Slope(NamedTuple):
@@ -36,7 +38,8 @@ def robust_slope(times_s: FloatArray, values: FloatArray, confidence: float) -> 
     kept = kept / scale
     n = times.size
     first, second = _pairs(n)
-    slopes = np.sort((kept[second] - kept[first]) / (times[second] - times[first]))
+    slopes = (kept.take(second) - kept.take(first)) / (times.take(second) - times.take(first))
+    slopes.sort()
     middle = _middle(slopes)
     level = _middle(np.sort(kept - middle * (times - times[-1] / 2)))
     inflation = _inflation(kept - middle * times)
@@ -74,7 +77,7 @@ def _inflation(residuals: FloatArray) -> float:
     n = residuals.size
     centred = residuals - float(residuals.sum()) / n
     power = float(np.dot(centred, centred))
-    if power <= 0 or n < 6:
+    if power <= n * _ROUNDING**2 or n < 6:
         return 1.0
     measured = float(np.dot(centred[1:], centred[:-1])) / power
     rho = (n * measured + 2) / (n - 4)
@@ -89,11 +92,11 @@ def _thinned(times_s: FloatArray, values: FloatArray) -> tuple[FloatArray, Float
         return times_s, values
     kept = times_s.size // each * each
     rows = (-1, each)
-    return _middles(times_s[-kept:].reshape(rows)), _middles(values[-kept:].reshape(rows))
+    return _middles(times_s[-kept:].reshape(rows)), _middles(np.sort(values[-kept:].reshape(rows), axis=1))
 
 
-def _middles(rows: FloatArray) -> FloatArray:
-    """The median of each row; np.median does the same at three times the cost."""
-    ordered, half = np.sort(rows, axis=1), rows.shape[1] // 2
-    middles: FloatArray = ordered[:, half] if rows.shape[1] % 2 else ordered[:, half - 1] / 2 + ordered[:, half] / 2
+def _middles(ordered: FloatArray) -> FloatArray:
+    """The median of each row, which ascends; np.median does the same at three times the cost."""
+    half = ordered.shape[1] // 2
+    middles: FloatArray = ordered[:, half] if ordered.shape[1] % 2 else ordered[:, half - 1] / 2 + ordered[:, half] / 2
     return middles

@@ -13,7 +13,11 @@ from gates.verdict import Finding
 from tasks.workspace import Measured, Workspace
 
 MADE = "responses made"
-"""The entry of the saved states that holds what was answered already; no trigger can have this name."""
+CHANGED = "values changed"
+LADDERS = "mode ladders"
+KEPT = (MADE, CHANGED, LADDERS)
+"""Entries of the saved states beside the triggers' own, which no trigger can be named: what was answered already, the
+values that were changed for triggers that may recover, and where each ladder stands. They outlive a change of phase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def judge_triggers(
     set_off: frozenset[str],
 ) -> Judgement:
     """Move every trigger's state on to `now_s` (plan time). `set_off` are the manual ones that a person set off."""
-    states: dict[str, Any] = {}
+    states: dict[str, Any] = {name: guarded.trigger_states[name] for name in KEPT if name in guarded.trigger_states}
     findings: dict[str, Finding] = {}
     firing: list[Firing] = []
     for name, trigger in triggers.items():
@@ -73,8 +77,7 @@ def judge_triggers(
         if after.firing:
             since_s = after.firing_since_s if after.firing_since_s is not None else now_s
             firing.append(Firing(name, trigger.respond, since_s, trigger.settle.total_seconds()))
-    history = guarded.trigger_states.get(MADE, [])
-    states[MADE] = history
+    history = states.setdefault(MADE, [])
     answers = due(firing, [_made(one) for one in history], now_s, decision_tree=workspace.plan.decision_tree)
     return Judgement(answers, findings, states, now_s)
 

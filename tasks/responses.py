@@ -1,7 +1,5 @@
 """The watch's hands: one response to one trigger that fires, made now, recorded with its cause, and told."""
 
-from typing import Any
-
 from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, SettingsError
 from chrysalis.plan.parts import Severity
@@ -15,21 +13,24 @@ from gates.response import (
     StepDown,
     SwitchOff,
     Throttle,
-    Value,
 )
+from tasks.ladders import Ladders
 from tasks.lifecycle import take_over
 from tasks.notify import tell
 from tasks.rolling_back import ask
 from tasks.safety import make_safe
 from tasks.step import log
+from tasks.values import ACTOR, Change, set_values
 from tasks.workspace import Workspace
 
-ACTOR = "watch"
 
+def respond(workspace: Workspace, firing: Firing, reason: str, ladders: Ladders) -> Change | None:
+    """Make the response, verified by reading back; returns the values that it changed, where it changes values.
 
-def respond(workspace: Workspace, firing: Firing, reason: str) -> None:
-    """Make the response, verified by reading back. What changes traffic takes a new token first, so that no process that
-    runs now can undo it. Raises TargetError when it could not be made; it is then due again at the next tick."""
+    What changes traffic takes a new token first, so that no process that runs now can undo it. Raises TargetError when it
+    could not be made; it is then due again at the next tick.
+    """
+    changed = None
     response = firing.response
     cause = f"{firing.trigger}: {reason}"
     match response:
@@ -43,13 +44,13 @@ def respond(workspace: Workspace, firing: Firing, reason: str) -> None:
             held = f"weight {now_percent} % → {percent} %: {cause}; `chrysalis resume {workspace.rollout.id}` goes on"
             ask(workspace.rollout.id, "pause", by=ACTOR, reason=held)
         case SwitchOff():
-            _write(workspace, response.target, {response.feature: False}, cause)
+            changed = set_values(workspace, response.target, {response.feature: False}, cause)
         case Throttle():
-            _write(workspace, response.target, {response.setting: response.to}, cause)
+            changed = set_values(workspace, response.target, {response.setting: response.to}, cause)
         case SetValue():
-            _write(workspace, response.target, response.changes, cause)
+            changed = set_values(workspace, response.target, response.changes, cause)
         case StepDown():
-            raise SettingsError(f"{firing.trigger}: ladder {response.ladder} has no target that can be stepped down yet")
+            ladders.step_down(response.ladder, response.to, cause)
         case Notify() | Page():
             _tell(workspace, firing, "page" if isinstance(response, Page) else None, response.message or reason)
         case _:
@@ -57,6 +58,7 @@ def respond(workspace: Workspace, firing: Firing, reason: str) -> None:
     if not response.notice:
         _tell(workspace, firing, None, reason)
     log().warning("%s: %s → %s", workspace.rollout.id, cause, response.kind)
+    return changed
 
 
 def _lower(workspace: Workspace, percent: int, cause: str) -> None:
@@ -67,32 +69,12 @@ def _lower(workspace: Workspace, percent: int, cause: str) -> None:
     taken.ledger.set_position(row.id, taken.token, phase=row.phase, weight_percent=weight, status_text=cause, now=utc_now())
 
 
-def _write(workspace: Workspace, target: str, changes: dict[str, Value], cause: str) -> None:
-    switchboard = workspace.switchboard(target)
-    before = switchboard.read()
-    after = switchboard.write(changes, workspace.stamp(f"watch.{target}"))
-    workspace.ledger.record_action(
-        workspace.rollout.id,
-        None,
-        actor=ACTOR,
-        action=f"set {target}",
-        before=_only(before, changes),
-        after=_only(after, changes),
-        cause=cause,
-        now=utc_now(),
-    )
-
-
-def _only(values: Any, names: Any) -> dict[str, Any]:
-    return {name: values.get(name) for name in names}
-
-
 def _tell(workspace: Workspace, firing: Firing, severity: Severity | None, body: str) -> None:
     phase = workspace.rollout.phase or workspace.plan.phase_names[0]
     trigger = workspace.plan.triggers_at(phase)[firing.trigger]
     said = f"{firing.trigger} fires: {firing.response.kind.replace('_', ' ')}"
     try:
         text = f"{body}\n{trigger.runbook}".strip()
-        tell(workspace, severity or trigger.severity, said, text, channels=trigger.notify)
+        tell(workspace, severity or trigger.severity, said, text, channels=trigger.notify, cause=f"trigger:{firing.trigger}")
     except ChrysalisError as error:
         log().error("nobody was told that %s: %s", said, error)

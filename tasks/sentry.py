@@ -8,7 +8,7 @@ A soak is counted by what was watched: the time since the last tick, at most `MO
 when a source could not be asked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,13 +17,18 @@ from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, LedgerUnavailable, StaleToken
 from chrysalis.ledger import Guarded, Lease, Ledger, Request, Rollout, Tick, Wait
 from gates.response import Firing
-from tasks.judging import Judgement, armed, asked_for, blindness, judge_triggers
+from gates.trigger import Trigger
+from tasks import ladders as mode_ladders
+from tasks.escalation import Courier
+from tasks.judging import CHANGED, LADDERS, Judgement, armed, asked_for, blindness, judge_triggers
+from tasks.ladders import Ladders
 from tasks.lifecycle import LEASE_S
 from tasks.notify import tell
 from tasks.prefect_api import Nudge, RunCancelled
 from tasks.responses import respond
 from tasks.rolling_back import ask
 from tasks.step import log
+from tasks.values import put_back, remember
 from tasks.waits import Glance, counted_s, settle
 from tasks.workspace import Workspace
 
@@ -72,6 +77,7 @@ class Sentry:
     _blind_since: dict[str, datetime] = field(default_factory=dict)
     _blind_paged: set[str] = field(default_factory=set)
     _lookers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="look"))
+    _courier: Courier = field(default_factory=Courier)
     _waker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="wake"))
 
     def tick(self, now: datetime) -> int:
@@ -85,12 +91,14 @@ class Sentry:
         self.ledger.save_trigger_states(states, now, lease=self.lease)
         self._settle_waits(looks, now)
         self._wake_due(asked, now)
+        self._courier.go(self.ledger, now)
         self.ledger.beat(LEASE_NAME, detail={"watched": len(guarded), "blind": sorted(self._blind_since)}, now=now)
         self._last_tick = now
         return len(guarded)
 
     def close(self) -> None:
         """Give the lease back, so that the next watch need not wait for it."""
+        self._courier.close()
         self._lookers.shutdown()
         self._waker.shutdown(cancel_futures=True)
         if self.lease is not None:
@@ -118,19 +126,28 @@ class Sentry:
         try:
             workspace = Workspace.open(row.id, row.token)
             triggers = armed(workspace, guarded)
-            measured = workspace.observe(asked_for(triggers), now)
+            stepping = mode_ladders.asked_for(workspace.plan) if guarded.armed_at is not None else []
+            measured = workspace.observe([*asked_for(triggers), *stepping], now)
             mine = [request for request in asked if request.rollout_id == row.id]
+            max_gap_s = self._most_gap_s * workspace.clock.speed
             judgement = judge_triggers(
                 triggers,
                 guarded,
                 measured,
                 workspace=workspace,
                 now_s=workspace.clock.to_plan(now.timestamp()),
-                max_gap_s=self._most_gap_s * workspace.clock.speed,
+                max_gap_s=max_gap_s,
                 set_off=frozenset(str(one.arguments.get("trigger")) for one in mine if one.kind == "set_off"),
             )
             if row.state != "rolling_back" and not any(request.kind in GOING_BACK for request in mine):
-                self._respond(workspace, judgement, [request for request in mine if request.kind == "set_off"])
+                ladders = Ladders.of(workspace, judgement.states, judgement.now_s)
+                self._respond(workspace, triggers, judgement, mine, ladders)
+                if changed := judgement.states.get(CHANGED):
+                    judgement.states[CHANGED] = put_back(workspace, triggers, judgement.states, changed)
+                if guarded.armed_at is not None:
+                    ladders.look(measured, max_gap_s)
+                    ladders.answer([request for request in mine if request.kind == mode_ladders.SET_MODE])
+                    judgement.states[LADDERS] = ladders.as_json()
             blind = blindness(triggers, measured)
             self._note_blindness(workspace, blind, now)
             return Look(guarded, workspace, judgement, blind)
@@ -143,10 +160,18 @@ class Sentry:
             log().exception("%s could not be looked at", row.id)
         return None
 
-    def _respond(self, workspace: Workspace, judgement: Judgement, set_off: list[Request]) -> None:
+    def _respond(
+        self,
+        workspace: Workspace,
+        triggers: Mapping[str, Trigger],
+        judgement: Judgement,
+        asked: list[Request],
+        ladders: Ladders,
+    ) -> None:
+        set_off = [request for request in asked if request.kind == "set_off"]
         for firing in judgement.due:
             try:
-                respond(workspace, firing, _why(firing, judgement, set_off))
+                changed = respond(workspace, firing, _why(firing, judgement, set_off), ladders)
             except LedgerUnavailable:
                 raise
             except ChrysalisError as error:
@@ -155,6 +180,9 @@ class Sentry:
                 )
                 continue
             judgement.having_made(firing)
+            if changed is not None and triggers[firing.trigger].recover is not None:
+                kept = judgement.states.get(CHANGED, {})
+                judgement.states[CHANGED] = remember(kept, firing.trigger, changed)
             for request in set_off:
                 if request.arguments.get("trigger") == firing.trigger:
                     self.ledger.settle_request(request.id, f"answered: {firing.response.kind}", now=utc_now(), by="watch")
@@ -169,7 +197,8 @@ class Sentry:
         since = self._blind_since.setdefault(rollout_id, now)
         if now - since >= BLIND_PAGES_AFTER and rollout_id not in self._blind_paged:
             self._blind_paged.add(rollout_id)
-            tell(workspace, "page", "cannot be watched", f"{blind}; it holds at {workspace.rollout.weight_percent or 0} %")
+            holds = f"{blind}; it holds at {workspace.rollout.weight_percent or 0} %"
+            tell(workspace, "page", "cannot be watched", holds, cause="blind")
 
     def _settle_waits(self, looks: list[Look], now: datetime) -> None:
         ticks: list[Tick] = []

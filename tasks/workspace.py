@@ -30,6 +30,9 @@ from tasks.entered import EnteredSource, recorded
 TOKENS_PER_ROLLOUT = 1_000_000
 """More than one rollout can ever take: a process start each second for a week."""
 
+SPLITTING = frozenset({"set_weight", "set_route"})
+"""Steps after which other users or requests reach the canary."""
+
 
 @cache
 def settings() -> Settings:
@@ -153,11 +156,20 @@ class Workspace:
     def measure(self, needs: Sequence[Need], now: datetime) -> Observations:
         """The series that are needed, measured at `now` (real time); recorded baselines from the ledger."""
         facts = {"service": self.plan.service, "version": self.rollout.version}
-        observations = dict(fetch(needs, self.plan.metrics, self.sources, self.clock, now, variables=facts))
+        split_at = self.split_at() if any(need.selector.constant_split for need in needs) else None
+        observations = dict(
+            fetch(needs, self.plan.metrics, self.sources, self.clock, now, variables=facts, split_at=split_at)
+        )
         for selector in observations:
             if selector.baseline is not None:
                 observations[selector] = recorded(self.ledger, self.rollout.id, selector)
         return observations
+
+    def split_at(self) -> datetime | None:
+        """The real time at which the rollout's weight was last changed, by a step or by a safe action; None before that."""
+        journal, actions = self.ledger.journal(self.rollout.id), self.ledger.actions(self.rollout.id)
+        times = [entry.at for entry in journal if entry.event == "done" and entry.kind in SPLITTING]
+        return max([*times, *(action.at for action in actions if action.action == "make_safe")], default=None)
 
     @cached_property
     def sources(self) -> Mapping[str, MetricSource]:

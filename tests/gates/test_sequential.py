@@ -192,12 +192,17 @@ COUNT = MetricFacts("count", 60, True, "neither")
         (latency(), {"p95": MetricFacts("ms", 60, False, "neither")}, ["has no sides"]),
         (latency(over="9m"), {"p95": MS}, ["fewer than 10 samples"]),
         (latency(over="10m"), {"p95": MS}, []),
+        (latency(over="1s"), {"p95": MetricFacts("ms", 0.5, True, "neither")}, ["fewer than 10 samples"]),
+        (latency(over="9m"), {"p95": MetricFacts("ms", 0, True, "neither")}, []),
+        (latency(worse="lower"), {"p95": MetricFacts("ms", 60, True, "higher_is_better")}, []),
         (latency(worse="lower"), {"p95": MS}, ["lower_is_better, but the condition says worse: lower"]),
         (latency(worse="either"), {"p95": MS}, []),
         (latency(), {"p95": MetricFacts("ms", 60, True, "higher_is_better")}, ["says worse: higher"]),
         (latency(minimum_effect="5%"), {"p95": MS}, ["minimum_effect: 5% is in '%'"]),
         (errors(), {"errors": RATIO, "requests": COUNT}, []),
         (errors(), {"errors": RATIO}, ["'requests' is not defined"]),
+        (errors(), {"requests": MetricFacts("count", 60, False, "neither")}, ["'errors' is not defined", "no sides"]),
+        (errors(over="2m"), {"errors": RATIO, "requests": COUNT}, []),
         (errors(over="1m"), {"errors": RATIO, "requests": COUNT}, ["'errors': 1m", "'requests': 1m"]),
         (errors(), {"errors": MS, "requests": COUNT}, ["must be a share of them"]),
         (errors(minimum_effect="1pp"), {"errors": RATIO, "requests": COUNT}, []),
@@ -215,9 +220,11 @@ def test_problems_name_what_does_not_fit(
 
 
 def test_needs_the_requests_too() -> None:
-    """Both metrics, both sides, the whole window."""
-    assert {(need.selector.metric, need.selector.side, need.window_s) for need in errors().needs()} == {
-        (metric, side, 7200.0) for metric in ("errors", "requests") for side in ("canary", "stable")
+    """Both metrics: the canary since the last split, the stable side as far back again."""
+    assert {(*need.selector[:2], need.selector.constant_split, need.window_s) for need in errors().needs()} == {
+        (metric, side, side == "canary", 7200.0 if side == "canary" else 14400.0)
+        for metric in ("errors", "requests")
+        for side in ("canary", "stable")
     }
     assert {need.selector.metric for need in latency().needs()} == {"p95"}
 
