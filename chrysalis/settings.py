@@ -8,6 +8,7 @@
 | `CHRYSALIS_PEOPLE` | file that says who people are | `people.yaml` in the folder of the plans, if it is there |
 | `CHRYSALIS_KEY_FILE` | key that seals the secrets of one-time codes, mode 600 | `key` in the home folder |
 | `CHRYSALIS_WATCH_INTERVAL` | the watch's tick, as a duration | `1s` |
+| `CHRYSALIS_FAST_INTERVAL` | how often the watch looks at the router's counters | `250ms` |
 | `CHRYSALIS_SUSPEND_AFTER` | a wait longer than this gives its process back | `20s` |
 
 Variables that a plan names (`${PROMETHEUS_URL}`) come from the process's environment, or else from `environment.json` in
@@ -42,6 +43,7 @@ class Settings:
     key_file: Path
     watch_interval_s: float
     suspend_after_s: float
+    fast_interval_s: float = 0.25
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -59,6 +61,7 @@ class Settings:
             people_file=_people_file(given.get("CHRYSALIS_PEOPLE"), plans),
             watch_interval_s=_seconds(given, "CHRYSALIS_WATCH_INTERVAL", "1s"),
             suspend_after_s=_seconds(given, "CHRYSALIS_SUSPEND_AFTER", "20s"),
+            fast_interval_s=_seconds(given, "CHRYSALIS_FAST_INTERVAL", "250ms"),
         )
 
     def plan_file(self, name: str) -> Path:

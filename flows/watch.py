@@ -14,6 +14,7 @@ from prefect.states import Completed
 from chrysalis.clock import utc_now
 from chrysalis.errors import LedgerUnavailable
 from chrysalis.ledger.origin import came_by
+from tasks.fast_looks import looking_fast
 from tasks.prefect_api import wake
 from tasks.sentry import Sentry
 from tasks.step import log
@@ -30,11 +31,12 @@ def watch(hours: float = HOURS) -> State[None]:
     sentry = Sentry(open_ledger(), wake, f"{socket.gethostname()}:{os.getpid()}", interval_s)
     log().info("watching every %.2f s", interval_s)
     ends = time.monotonic() + hours * 3600
-    while (started := time.monotonic()) < ends:
-        try:
-            sentry.tick(utc_now())
-        except LedgerUnavailable as error:
-            log().error("the ledger is out of reach: %s", error)
-        time.sleep(max(0.0, started + interval_s - time.monotonic()))
+    with looking_fast(sentry, settings().fast_interval_s):
+        while (started := time.monotonic()) < ends:
+            try:
+                sentry.tick(utc_now())
+            except LedgerUnavailable as error:
+                log().error("the ledger is out of reach: %s", error)
+            time.sleep(max(0.0, started + interval_s - time.monotonic()))
     sentry.close()
     return Completed(message="another watch takes over")

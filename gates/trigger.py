@@ -91,9 +91,7 @@ class Trigger(Spec):
 
     def problems(self, metrics: Mapping[str, MetricFacts]) -> list[str]:
         """What does not fit the metrics, and a condition that states health where the breach is needed."""
-        found: list[str] = []
-        if self.when is not None:
-            found += self.when.problems(metrics)
+        found: list[str] = [] if self.when is None else self.when.problems(metrics)
         if isinstance(self.when, BurnRate) and self.when.is_ != "burning":
             found.append("when states the breach: burn_rate needs is: burning here")
         if self.recover is not None:
@@ -114,7 +112,7 @@ class Trigger(Spec):
 
     def describe(self) -> str:
         """The trigger in one line."""
-        written = self.model_dump(mode="json", exclude_defaults=True)
+        written = self.model_dump(exclude_defaults=True)
         cause = "set off by a person" if self.when is None else in_words(written["when"])
         lasting = f" for {format_duration(self.for_)}" if self.for_ else ""
         return f"{cause}{lasting}: {self.respond.kind.replace('_', ' ')} ({self.severity})"

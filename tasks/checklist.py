@@ -110,8 +110,9 @@ def _stands(result: Result | None) -> tuple[Status, str]:
 
 
 def roles_held(plan: Plan, name: str) -> tuple[str, ...]:
-    """The roles somebody holds now; the one place that says who is who for checklists."""
-    return people_of(plan).roles_of(name)
+    """The roles in which somebody may attest now; the one place that says who is who for checklists."""
+    people = people_of(plan)
+    return tuple(role for role in people.roles_of(name) if people.role_may(role, "attest"))
 
 
 def attest(

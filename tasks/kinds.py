@@ -9,6 +9,7 @@ from tasks.deploy import deploy
 from tasks.evaluate_gate import gate, verify
 from tasks.layers import activate, deactivate
 from tasks.load_test import load_test
+from tasks.make_report import report
 from tasks.migrate import migrate
 from tasks.notify import notify
 from tasks.operate import operate
@@ -45,6 +46,7 @@ KINDS: dict[str, StepKind] = {
         checklist,
         sign_off,
         notify,
+        report,
         run_command,
         record_baseline,
         tag_version,

@@ -3,6 +3,7 @@
 from chrysalis.ledger.canonical import canonical_hash, canonical_json
 from chrysalis.ledger.chain import AuditEntry, AuditHead, AuditProblem
 from chrysalis.ledger.records import (
+    UNCHANGED,
     Action,
     Attempt,
     Attestation,
@@ -31,6 +32,7 @@ from chrysalis.ledger.records import (
 from chrysalis.ledger.store import Ledger
 
 __all__ = [
+    "UNCHANGED",
     "Action",
     "Attempt",
     "Attestation",

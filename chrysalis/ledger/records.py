@@ -16,6 +16,8 @@ Outcome = Literal["completed", "rolled_back", "aborted", "rejected", "skipped", 
 StepOutcome = Literal["done", "failed", "skipped", "undone", "abandoned"]
 Event = Literal["begun", "done", "failed", "skipped", "undone", "abandoned"]
 WaitKind = Literal["soak", "gate", "sign_off", "checklist", "window", "retry"]
+UNCHANGED = object()
+"""In place of what was seen: it is as it was."""
 Decision = Literal["approve", "reject"]
 Door = Literal["ui", "cli", "api"]
 Severity = Literal["info", "warning", "page"]
@@ -120,7 +122,7 @@ class Tick:
 
     wait_id: int
     watched_s_increment: float
-    observed: Any
+    observed: Any = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,8 @@ class Guarded:
     """Trigger name to detail, as armed; empty when not armed."""
     trigger_states: Details
     waits: tuple[Wait, ...]
+    alive_until: datetime | None = None
+    """Until when the rollout's own process holds the lease on it; None when it never held one."""
 
 
 @dataclass(frozen=True, slots=True)

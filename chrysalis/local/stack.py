@@ -49,11 +49,20 @@ def sandbox_variables(sandbox: Sandbox) -> dict[str, str]:
         "SERVICE_URL": state.urls["service"],
         "SERVICE_DATABASE_URL": state.postgres["uri"],
         "SERVICE_WAL_ARCHIVE": str(sandbox.layout.wal_archive),
+        **_fleet_variables(sandbox),
         "POSTGRES_PROGRAMS": str(postgres.programs()),
         "SERVICE_REPOSITORY": str(_repository(sandbox.folder / "repository")),
         "PROMETHEUS_URL": state.urls["prometheus"],
         "SCRAPE_INTERVAL_S": str(SandboxSettings.load_from(sandbox.folder).scrape_interval_s),
     }
+
+
+def _fleet_variables(sandbox: Sandbox) -> dict[str, str]:
+    if not SandboxSettings.load_from(sandbox.folder).instances:
+        return {}
+    fleet = sandbox.fleet
+    targets = {f"{target.upper()}_URL": f"{fleet.control_url}/{target}" for target in ("layers", "versions", "regions")}
+    return targets | {f"TRIAD_{name.upper()}_URL": fleet.url(name) for name in fleet.ports}
 
 
 def _repository(folder: Path) -> Path:

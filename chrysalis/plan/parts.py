@@ -170,12 +170,31 @@ class HttpSource(Spec):
     timeout: Duration = timedelta(seconds=5)
 
 
+class EnvoySource(Spec):
+    """The router's own counters, read every quarter of a second: the fastest sight of a breach, for triggers only.
+
+    A query is a counter or a sum of counters (`a + b`), taken as so many a second, or a ratio of two such sums, over the
+    metric's `rate_over`. A ratio of fewer than `min_requests` says nothing.
+    """
+
+    admin_url: str
+    timeout: Duration = timedelta(seconds=1)
+    min_requests: int = Field(default=20, ge=1, description="what the second sum of a ratio must at least have grown by")
+
+
 class ManualSource(Spec):
     """Measurements that people enter: surveys, reviews, incident reports; kept in the ledger."""
 
 
 Source = keyed_union(
-    "source", {"prometheus": PrometheusSource, "sql": SqlSource, "http": HttpSource, "manual": ManualSource}
+    "source",
+    {
+        "prometheus": PrometheusSource,
+        "sql": SqlSource,
+        "http": HttpSource,
+        "envoy": EnvoySource,
+        "manual": ManualSource,
+    },
 )
 
 

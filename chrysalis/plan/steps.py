@@ -254,6 +254,7 @@ RUNNABLE = frozenset(
         "checklist",
         "sign_off",
         "notify",
+        "report",
         "run_command",
         "record_baseline",
         "tag_version",

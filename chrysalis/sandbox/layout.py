@@ -117,4 +117,5 @@ class Layout:
         writes = self.service_config.with_suffix(".writes.jsonl")
         rotated = self.load_log.with_name(self.load_log.name + ".1")
         folders = (*self.postgres_folders, self.prometheus_data, self.route_file.parent, self.logs)
-        return (*names, writes, rotated, *folders, *(self.faults(side) for side in SIDES))
+        fleet = (*self.folder.glob("fleet*.json"), *self.folder.glob("instance-*.json"), self.folder / "control-state.json")
+        return (*names, writes, rotated, *fleet, *folders, *(self.faults(side) for side in SIDES))

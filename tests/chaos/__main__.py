@@ -25,7 +25,7 @@ from tests.chaos.world import world
 SPEED = 320_000.0
 """Plan seconds in a real one: the eight weeks of Crystal are 15 s of soaks."""
 _SIDE = 'label_replace(vector({value}), "side", "{side}", "", "")'
-_ASKED = ' and on (side) count by (side) (envoy_cluster_membership_total{side="{side}"})'
+_ASKED = ' and on (side) count by (side) (up{side="{side}"})'
 CONSTANTS = {
     "p50": f"({_SIDE.format(value=20, side='canary')} or {_SIDE.format(value=60, side='stable')})" + _ASKED,
     "p99": f"({_SIDE.format(value=100, side='canary')} or {_SIDE.format(value=100, side='stable')})" + _ASKED,
@@ -33,8 +33,8 @@ CONSTANTS = {
 }
 SHORT_SPEED = 36_000.0
 RATE_RPS = 20.0
-SHORT = ("forward/self/4", "back/self/4", "forward/ledger/3", "forward/twice/1")
-"""Inside each effect, once forward and once back; the ledger's database; two that take a rollout up at once."""
+SHORT = ("forward/self/4", "back/self/4", "forward/twice/1")
+"""Inside each effect, once forward and once back; and two that take a rollout up at once."""
 
 
 def main() -> None:

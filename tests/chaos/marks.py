@@ -20,7 +20,7 @@ import flows.rollout
 import tasks.responses
 import tasks.sentry
 import tasks.waiting
-from chrysalis.effects import command, migrations, notices, smoke
+from chrysalis.effects import command, migrations, smoke
 from chrysalis.ledger.database import Database
 from chrysalis.ledger.transaction import Transaction
 from chrysalis.ledger.waits import Waits
@@ -29,7 +29,7 @@ from chrysalis.targets.http_api import HttpApiSwitchboard
 from tasks.workspace import Workspace
 from tests.chaos.points import Mark
 
-SILENT = {"lease_acquired", "lease_released", "flow_run_attached"}
+SILENT = {"lease_acquired", "lease_released", "flow_run_attached", "notice_ended"}
 """Entries of the audit that are no boundary of a rollout's journal."""
 
 
@@ -73,7 +73,6 @@ def install() -> None:
     _before(migrations, "_record_done", "migration", "inside")
     _around(command, "run_command", "command")
     _after(subprocess.Popen, "__init__", "command", "started")
-    _around(notices, "_append", "notice")
     _around(smoke, "smoke_test", "requests")
     _around(Workspace, "measure", "measured")
     _before(tasks.waiting, "wait_of", "waiting", "while")

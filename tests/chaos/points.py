@@ -21,7 +21,7 @@ EFFECTS: Mapping[str, tuple[tuple[str, Sequence[str]], ...]] = {
     "set_route": (("route_file", AROUND),),
     "set_weight": (("route_file", AROUND), ("position_set", COMMIT)),
     "smoke_test": (("requests", AROUND),),
-    "notify": (("notice", AROUND),),
+    "notify": (("notice_told", COMMIT),),
     "soak": (("wait_opened", COMMIT), ("waiting", ("while",))),
     "run_command": (("command", ("before", "started", "after")),),
     "tag_version": (("command", ("before", "started", "after")),),
@@ -102,9 +102,11 @@ def back_marks(plan: Plan, done: Iterable[PlannedStep]) -> list[Mark]:
     asked: list[tuple[str, Sequence[str]]] = [("request_made", COMMIT)]
     marks = _marks("person", "set_off", asked)
     lower = [("token_taken", COMMIT), ("route_file", AROUND), ("acted", COMMIT), ("position_set", COMMIT)]
-    marks += _marks("watch", "response", [*lower, ("request_made", COMMIT), ("notice", AROUND), ("request_settled", COMMIT)])
+    marks += _marks(
+        "watch", "response", [*lower, ("request_made", COMMIT), ("notice_told", COMMIT), ("request_settled", COMMIT)]
+    )
     marks += _marks("flow", "rollout", [("token_taken", COMMIT)])
-    marks += _marks("flow", "rollback", [("state_set", COMMIT), ("step_begun", COMMIT), ("notice", AROUND)])
+    marks += _marks("flow", "rollback", [("state_set", COMMIT), ("step_begun", COMMIT), ("notice_told", COMMIT)])
     marks += _marks("flow", "rollback.weight", JOURNAL)
     for step in reversed(list(done)):
         if step.kind in UNDO_EFFECTS:
@@ -113,7 +115,7 @@ def back_marks(plan: Plan, done: Iterable[PlannedStep]) -> list[Mark]:
         marks += _step(step)
     judged: list[tuple[str, Sequence[str]]] = [("measured", AROUND)] if plan.rollbacks["full"].verify else []
     marks += _marks("flow", "rollback.verify", [JOURNAL[0], *judged, JOURNAL[1]])
-    marks += _marks("flow", "rollback.end", [("step_ended", COMMIT), ("notice", AROUND)])
+    marks += _marks("flow", "rollback.end", [("step_ended", COMMIT), ("notice_told", COMMIT)])
     ended = [("state_set", COMMIT), ("wait_closed", COMMIT), ("request_settled", COMMIT)]
     return [*marks, *_marks("flow", "rollout.end", ended)]
 

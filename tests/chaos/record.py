@@ -42,11 +42,10 @@ class Offsets:
 
     envoy: int
     config: int
-    notices: int
 
     @classmethod
-    def now(cls, sandbox: Sandbox, home: Path) -> "Offsets":
-        paths = (_envoy_log(sandbox), write_log(sandbox.layout.service_config), home / "notices.jsonl")
+    def now(cls, sandbox: Sandbox) -> "Offsets":
+        paths = (_envoy_log(sandbox), write_log(sandbox.layout.service_config))
         return cls(*(path.stat().st_size if path.exists() else 0 for path in paths))
 
 
@@ -71,7 +70,7 @@ class Record:
     """Plan seconds needed and watched by step."""
 
 
-def read_record(sandbox: Sandbox, ledger: Ledger, rollout_id: str, home: Path, since: Offsets) -> Record:
+def read_record(sandbox: Sandbox, ledger: Ledger, rollout_id: str, since: Offsets) -> Record:
     """What is known of a rollout that has ended."""
     row = ledger.get(rollout_id)
     journal = ledger.journal(rollout_id)
@@ -98,7 +97,7 @@ def read_record(sandbox: Sandbox, ledger: Ledger, rollout_id: str, home: Path, s
         references=_references(sandbox.folder / "repository"),
         envoy=_envoy_writes(sandbox, rollout_id, since.envoy),
         config_writes=_config_writes(sandbox, rollout_id, since.config),
-        notices=_notices(home, rollout_id, since.notices),
+        notices=_notices(ledger, rollout_id),
         done=[entry.step_id for entry in journal if entry.event == "done"],
         begun_first=begun,
         ends={entry.step_id: entry.event for entry in journal},
@@ -198,13 +197,10 @@ def _config_writes(sandbox: Sandbox, rollout_id: str, offset: int) -> list[Write
     return writes
 
 
-def _notices(home: Path, rollout_id: str, offset: int) -> list[str]:
+def _notices(ledger: Ledger, rollout_id: str) -> list[str]:
     """The notices of steps and of the way back; what the watch says of late gates depends on the machine's speed."""
-    said = [json.loads(line) for line in _text(home / "notices.jsonl", offset).splitlines()]
-    mine = [_NOTICE.sub("", one["title"]) for one in said if one["rollout_id"] == rollout_id]
-    return [
-        title for title in mine if not re.search(r"is not decided|is not complete|checkpoint of|cannot be watched", title)
-    ]
+    mine = [_NOTICE.sub("", one.title) for one in ledger.notices(rollout_id)]
+    return [title for title in mine if not _OF_THE_WATCH.search(title)]
 
 
 def _references(repository: Path) -> list[str]:

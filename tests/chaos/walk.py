@@ -96,7 +96,7 @@ class Walk:
     def go(self) -> Walked:
         """From the start to the end. Never raises for what the rollout does; that is among the failures."""
         began, record = time.monotonic(), None
-        since = Offsets.now(self.world.sandbox, self.world.home)
+        since = Offsets.now(self.world.sandbox)
         try:
             if self.resumed is None:
                 self._start_watch()
@@ -105,7 +105,7 @@ class Walk:
                 self.rollout_id = self.resumed
                 self._start_watch()
             self._until_ended()
-            record = read_record(self.world.sandbox, self.world.ledger, self.rollout_id, self.world.home, since)
+            record = read_record(self.world.sandbox, self.world.ledger, self.rollout_id, since)
             self._check_soaks()
         except (ChrysalisError, TimeoutError, AssertionError, OSError) as error:
             self.failures.append(f"{type(error).__name__}: {error}")
