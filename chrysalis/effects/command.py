@@ -1,4 +1,4 @@
-"""Runs a program: an argument list, never a shell, in a process group of its own that never outlives the call.
+"""Runs a program: an argument list, never a shell, in a process group of its own that never outlives the call or us.
 
 The program sees a small fixed environment and the variables named for it, nothing else of ours. The values of the named
 variables are taken for secrets: they are replaced in everything that is kept or shown. Of the output only the end is kept,
@@ -16,6 +16,7 @@ from pathlib import Path
 from time import monotonic
 from typing import IO
 
+from chrysalis.effects.launcher import launched
 from chrysalis.errors import StepFailed
 
 KEPT_BYTES = 32 * 1024
@@ -91,15 +92,7 @@ def run_to_end(
     environment = {name: os.environ[name] for name in ALWAYS_PASSED if name in os.environ} | kept_secret
     started = monotonic()
     try:
-        process = subprocess.Popen(
-            list(arguments),
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        process = _start(arguments, folder, environment)
     except (OSError, ValueError) as error:
         raise StepFailed(f"command {shown}: cannot be started in {folder} ({error})") from error
     output = _Tail(process.stdout)
@@ -113,6 +106,29 @@ def run_to_end(
         _end_group(process)
     tail = _redacted(output.text(), kept_secret)
     return Ended(process.returncode if in_time else None, monotonic() - started, tail)
+
+
+def _start(arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Raises OSError, ValueError when the program cannot be started."""
+    told, report = os.pipe()
+    with os.fdopen(told) as reading:
+        try:
+            process = subprocess.Popen(
+                launched(arguments, report),
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=(report,),
+            )
+        finally:
+            os.close(report)
+        if trouble := reading.read():  # ends when the program has taken the launcher's place, or could not
+            with process:
+                raise OSError(trouble)
+    return process
 
 
 class _Tail:

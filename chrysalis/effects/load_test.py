@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from chrysalis.effects.launcher import launched
 from chrysalis.errors import StepFailed
 
 GRACE_S = 60.0
@@ -71,7 +72,7 @@ def run_load(load: Load) -> LoadResult:
     limit_s = load.duration_s + load.timeout_s + GRACE_S
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "chrysalis.effects.load_worker"],
+            launched([sys.executable, "-m", "chrysalis.effects.load_worker"]),
             input=json.dumps(asdict(load)),
             capture_output=True,
             text=True,

@@ -193,10 +193,14 @@ class Authenticators:
             enrol(name, secret, by=enrolled_by)
 
     def code(self, person: str) -> str:
-        """A code of theirs that was not used yet: of this half minute, the one before, or the one after."""
-        now, step = utc_now(), timedelta(seconds=codes.STEP_S)
-        made = [codes.code_at(self._secrets[person], at) for at in (now, now - step, now + step)]
-        return next((one for one in made if (person, one) not in self._used), made[0])
+        """A code of theirs that was not used yet: of this half minute, the one before, or the one after; else the next one."""
+        step = timedelta(seconds=codes.STEP_S)
+        while True:
+            now = utc_now()
+            for at in (now, now - step, now + step):
+                if (person, made := codes.code_at(self._secrets[person], at)) not in self._used:
+                    return made
+            time.sleep(POLL_S)
 
     def used(self, person: str, code: str) -> None:
         """That code was entered."""

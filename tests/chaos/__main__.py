@@ -30,6 +30,7 @@ CONSTANTS = {
     "p50": f"({_SIDE.format(value=20, side='canary')} or {_SIDE.format(value=60, side='stable')})" + _ASKED,
     "p99": f"({_SIDE.format(value=100, side='canary')} or {_SIDE.format(value=100, side='stable')})" + _ASKED,
     "speed_up": "vector(8)",
+    "canary_share": 'max(crystal_weight{service="{service}"})',
 }
 SHORT_SPEED = 36_000.0
 RATE_RPS = 20.0
@@ -78,7 +79,8 @@ def main() -> None:
 
 
 def steady(plans: Path, folder: Path) -> Path:
-    """The plans with constants for how long answers take: what is killed here makes the machine slow, and is no breach."""
+    """The plans without what chance decides here: how long answers take on a machine that is made slow by killing, and which
+    of the few requests of a scaled window the canary got; the weight that the service says it has stands for that."""
     shutil.copytree(plans, folder)
     for plan in folder.glob("*/plan.yaml"):
         text = plan.read_text()

@@ -17,6 +17,7 @@ from typing import Any
 import flows.phase
 import flows.rollback
 import flows.rollout
+import tasks.approve
 import tasks.responses
 import tasks.sentry
 import tasks.waiting
@@ -39,6 +40,8 @@ class Passing:
 
     process: str = ""
     place: str = ""
+    stays: bool = False
+    """Whether entries under another step's name are made on behalf of this place."""
     wanted: set[str] = field(default_factory=set)
     door: Path | None = None
     trace: Path | None = None
@@ -75,6 +78,8 @@ def install() -> None:
     _after(subprocess.Popen, "__init__", "command", "started")
     _around(smoke, "smoke_test", "requests")
     _around(Workspace, "measure", "measured")
+    _around(Workspace, "observe", "measured")
+    _stays(tasks.approve, "look_again")
     _before(tasks.waiting, "wait_of", "waiting", "while")
     for module, name, place in (
         (flows.rollout, "end", "rollout.end"),
@@ -99,7 +104,8 @@ def _ledger() -> None:
         if notes:
             note = notes[-1]
             step_id = str(note.detail.get("step_id") or "") if isinstance(note.detail, dict) else ""
-            if HERE.process == "flow" and step_id not in ("", "rollback") and HERE.place != "rollout.end":
+            moves = HERE.process == "flow" and not HERE.stays
+            if moves and step_id not in ("", "rollback") and HERE.place != "rollout.end":
                 HERE.place = step_id
             self.what = (note.action, step_id if HERE.process != "flow" else "")  # type: ignore[attr-defined]
             HERE.reach(self.what[0], "uncommitted", self.what[1])  # type: ignore[attr-defined]
@@ -155,6 +161,20 @@ def _after(owner: Any, name: str, what: str, when: str) -> None:
         result = inner(*arguments, **named)
         HERE.reach(what, when)
         return result
+
+    setattr(owner, name, outer)
+
+
+def _stays(owner: Any, name: str) -> None:
+    inner = getattr(owner, name)
+
+    @functools.wraps(inner)
+    def outer(*arguments: Any, **named: Any) -> Any:
+        HERE.stays = True
+        try:
+            return inner(*arguments, **named)
+        finally:
+            HERE.stays = False
 
     setattr(owner, name, outer)
 

@@ -25,6 +25,7 @@ from flows.rollout import go_on
 from flows.watch import watch
 from tasks import approve
 from tasks.lifecycle import register
+from tasks.proof import Code
 from tasks.workspace import Workspace, open_ledger
 from tests.chaos import marks
 
@@ -65,8 +66,9 @@ def start(order: dict[str, Any]) -> int:
 
 def sign(order: dict[str, Any]) -> int:
     workspace = Workspace.open(order["rollout"], 0)
-    for approver in order["approvers"]:
-        approve.sign(workspace, order["step"], approver, decision="approve", comment="chaos", door="cli")
+    for approver, code in order["codes"].items():
+        offered = Code(code) if code else None
+        approve.sign(workspace, order["step"], approver, decision="approve", comment="chaos", door="cli", offered=offered)
     return ENDED
 
 

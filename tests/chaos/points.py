@@ -38,6 +38,8 @@ UNDO_EFFECTS: Mapping[str, tuple[tuple[str, Sequence[str]], ...]] = {
     "run_command": (),
     "tag_version": EFFECTS["tag_version"],
 }
+LOOKED_AGAIN = (("measured", AROUND),)
+"""Before the last signature counts, what was shown in its phase is judged again."""
 JOURNAL = (("step_begun", COMMIT), ("step_ended", COMMIT))
 
 
@@ -78,8 +80,12 @@ def forward_marks(plan: Plan) -> list[Mark]:
             entered.append(("state_set", COMMIT))  # it runs: from its start, and again after it waited for people
         exposes = any(isinstance(step, SetWeight | SetFlag | SetRoute) for step in phase.steps)
         marks += _marks("flow", phase.name, [*entered, *([("guard_armed", COMMIT)] if exposes else [])])
+        shown = False
         for step in (one for one in plan.itinerary if one.phase == phase.name):
             marks += _step(step)
+            shown = shown or _is_judged(step)
+            if step.kind == "sign_off" and shown:
+                marks += _marks("flow", step.id, LOOKED_AGAIN)
     return [
         *marks,
         *_marks("flow", "rollout.wait", [("state_set", COMMIT)]),
@@ -94,6 +100,20 @@ def sometimes(plan: Plan) -> list[Mark]:
         if step.kind == "gate":
             marks += _marks("flow", step.id, [("wait_opened", COMMIT), ("waiting", ("while",))])
             marks += _marks("watch", step.id, [("wait_closed", COMMIT)])
+        if step.kind == "sign_off":
+            marks += _marks("flow", step.id, [("findings_recorded", COMMIT)])
+    return marks
+
+
+def by_chance(plan: Plan) -> list[Mark]:
+    """What depends on when the watch looks at a sign-off: it may find that what was shown is no longer so."""
+    marks: list[Mark] = []
+    for step in plan.itinerary:
+        if step.kind in ("gate", "verify"):
+            marks += _marks("watch", step.id, [("findings_recorded", COMMIT)])
+        if step.kind == "sign_off":
+            void: list[tuple[str, Sequence[str]]] = [("sign_off_void", COMMIT), ("notice_told", COMMIT)]
+            marks += [*_marks("flow", step.id, void), *_marks("watch", step.id, void)]
     return marks
 
 
@@ -142,11 +162,15 @@ def _step(step: PlannedStep) -> list[Mark]:
         raise ValueError(f"{step.id}: the effects of {step.kind} have no marks yet; enter them in EFFECTS and marks.py")
     marks = _marks("flow", step.id, [JOURNAL[0], *EFFECTS[step.kind], JOURNAL[1]])
     if step.kind == "soak":
-        checked = [("findings_recorded", COMMIT)] if getattr(step.spec, "checkpoint", ()) else []
+        checked = [("findings_recorded", COMMIT)] if _is_judged(step) else []
         marks += _marks("watch", step.id, [*checked, ("ticked", COMMIT), ("wait_closed", COMMIT)])
     if step.kind == "sign_off":
         marks += _marks("person", step.id, [("signed", COMMIT)])
     return marks
+
+
+def _is_judged(step: PlannedStep) -> bool:
+    return step.kind in ("gate", "verify") or bool(getattr(step.spec, "checkpoint", ()))
 
 
 def _marks(process: str, place: str, parts: Iterable[tuple[str, Sequence[str]]]) -> list[Mark]:

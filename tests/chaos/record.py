@@ -20,7 +20,7 @@ _ACCEPTED = re.compile(
 )
 _WEIGHT = re.compile(r'clusters \{\s*name: "canary"\s*weight \{\s*value: (\d+)')
 _HEADER = re.compile(r'headers \{\s*name: "([^"]+)"')
-_OF_THE_WATCH = re.compile(r"is not decided|is not complete|^checkpoint of|cannot be watched")
+_OF_THE_WATCH = re.compile(r"is not decided|is not complete|^checkpoint of|cannot be watched|is void$")
 _NOTICE = re.compile(r"^\[[^\]]+\] ")
 
 
@@ -101,7 +101,9 @@ def read_record(sandbox: Sandbox, ledger: Ledger, rollout_id: str, since: Offset
         done=[entry.step_id for entry in journal if entry.event == "done"],
         begun_first=begun,
         ends={entry.step_id: entry.event for entry in journal},
-        sign_offs=sorted((one.step_id, one.approver, one.decision) for one in ledger.sign_offs(rollout_id)),
+        sign_offs=sorted(
+            (one.step_id, one.approver, one.decision) for one in ledger.sign_offs(rollout_id) if one.void is None
+        ),
         soaks={
             wait.step_id: (wait.needed_s or 0.0, wait.watched_s) for wait in ledger.waits(rollout_id) if wait.kind == "soak"
         },

@@ -26,7 +26,7 @@ from chrysalis.targets.http_api import flatten
 from tasks import approve, measure
 from tasks.lifecycle import take_over
 from tasks.safety import make_safe
-from tasks.workspace import TOKENS_PER_ROLLOUT, Workspace, plan_of
+from tasks.workspace import TOKENS_PER_ROLLOUT, Workspace, people_of, plan_of
 from tests.chaos.nursery import WAITS
 from tests.chaos.points import Mark
 from tests.chaos.record import Offsets, Record, read_record
@@ -191,9 +191,10 @@ class Walk:
                 return
             spec = plan_of(self.rollout_id).step(wait.step_id).spec
             assert isinstance(spec, SignOff)
-            signed = [one.approver for one in self._ledger().sign_offs(self.rollout_id, wait.step_id)]
+            signed = [one.approver for one in self._ledger().sign_offs(self.rollout_id, wait.step_id) if one.void is None]
             signers = _signers(plan_of(self.rollout_id), spec.rule, signed)
-            self._person = self._fork("sign", step=wait.step_id, approvers=signers)
+            codes = {signer: self.world.code(signer) for signer in signers}
+            self._person = self._fork("sign", step=wait.step_id, codes=codes)
             return
 
     def _attend(self, timeout_s: float) -> None:
@@ -360,8 +361,9 @@ def _clear_references(repository: Path) -> None:
 def _signers(plan: Plan, rule: str, signed: Iterable[str]) -> list[str]:
     """One person for each role that has not signed yet."""
     found: list[str] = []
+    people = people_of(plan)
     for role in plan.sign_offs[rule].roles:
-        holders = [name for name, person in plan.people.items() if role in person.roles]
+        holders = people.holders(role)
         if not {*holders} & {*signed}:
             found.append(holders[0])
     return found

@@ -23,6 +23,7 @@ import psycopg
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from chrysalis.ledger import Ledger
+from chrysalis.local.demo import ENROLLED_BY, Authenticators
 from chrysalis.local.processes import descendants
 from chrysalis.local.stack import Stack, StackSettings, sandbox_variables
 from chrysalis.sandbox import postgres
@@ -210,12 +211,22 @@ class World:
     database: LedgerDatabase
     nursery: Nursery
     sandbox: Sandbox
+    authenticators: Authenticators | None
+    """Of the people file; None where the plans have none and nobody proves who they are."""
 
     @property
     def ledger(self) -> Ledger:
         from tasks.workspace import open_ledger
 
         return open_ledger()
+
+    def code(self, person: str) -> str:
+        """A one-time code of theirs, handed out once; empty where none is asked for."""
+        if self.authenticators is None:
+            return ""
+        code = self.authenticators.code(person)
+        self.authenticators.used(person, code)
+        return code
 
     def kill_server(self) -> None:
         """SIGKILL to Prefect's server with what it forked; another is started at once and not waited for."""
@@ -282,10 +293,11 @@ def world(home: Path, plan: Path, *, rate_rps: float, speed: float, engine: bool
             settings.cache_clear()
             Ledger.open(database.url).close()
             _have_targets_log(stack.sandbox)
+            authenticators = None if settings().people_file is None else Authenticators(ENROLLED_BY)
             nursery = Nursery(home / "nursery", environment, [plan])
             try:
                 with temporary_settings({PREFECT_API_URL: stack.api_url}):
-                    yield World(home, stack, database, nursery, stack.sandbox)
+                    yield World(home, stack, database, nursery, stack.sandbox, authenticators)
             finally:
                 nursery.stop()
         finally:

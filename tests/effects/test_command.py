@@ -1,12 +1,15 @@
 """Commands, with real programs."""
 
 import os
+import re
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from chrysalis.effects.command import FAILURE_LINES, KEPT_BYTES, run_command
+from chrysalis.effects.command import ALWAYS_PASSED, FAILURE_LINES, KEPT_BYTES, run_command
 from chrysalis.errors import StepFailed
 from tests.metrics.servers import until
 
@@ -21,6 +24,10 @@ def said(program: str, folder: Path, **more: float) -> str:
     with pytest.raises(StepFailed) as failed:
         python(program, folder, **more)  # type: ignore[arg-type]
     return str(failed.value)
+
+
+def written(path: Path) -> bool:
+    return path.exists() and bool(path.read_text())
 
 
 def gone(pid: int) -> bool:
@@ -96,6 +103,38 @@ def test_out_of_time_ends_the_program_and_its_children(tmp_path: Path, stubborn:
 def test_a_child_left_in_the_background_does_not_outlive_the_step(tmp_path: Path) -> None:
     python(CHILD + "print('done')", tmp_path)
     until(lambda: gone(int((tmp_path / "pid").read_text())), "the child is gone")
+
+
+OURS = """
+import sys
+from pathlib import Path
+from chrysalis.effects.command import run_command
+run_command([sys.executable, "-c", sys.argv[1]], cwd=Path(sys.argv[2]), timeout_s=600)
+"""
+
+
+@pytest.mark.parametrize("before", ["", "import signal; signal.signal(15, signal.SIG_IGN)\n"], ids=["obeys", "ignores TERM"])
+def test_a_program_and_its_children_end_with_a_process_that_is_killed(tmp_path: Path, before: str) -> None:
+    program = before + CHILD + "pathlib.Path('own').write_text(str(os.getpid()))\nchild.wait()"
+    ours = subprocess.Popen([sys.executable, "-c", OURS, "import os\n" + program, str(tmp_path)])
+    until(lambda: written(tmp_path / "own"), "the program runs")
+    pids = [int((tmp_path / name).read_text()) for name in ("pid", "own")]
+    assert not any(gone(pid) for pid in pids)
+    ours.kill()
+    ours.wait()
+    for pid in pids:
+        until(lambda pid=pid: gone(pid), f"{pid} is gone")
+
+
+def test_a_program_finds_signals_and_environment_as_they_were(tmp_path: Path) -> None:
+    tail = python(
+        "import os, pathlib; print(sorted(os.environ)); print(pathlib.Path('/proc/self/status').read_text())", tmp_path
+    )
+    names, _, status = tail.partition("\n")
+    assert names == str(sorted(name for name in ALWAYS_PASSED if name in os.environ))
+    ignored = int(re.search(r"SigIgn:\s*(\w+)", status)[1], 16)  # type: ignore[index]
+    own = {signal.SIGPIPE, signal.SIGXFSZ}  # the program is a Python, which ignores these by itself
+    assert {number for number in signal.Signals if ignored >> (number - 1) & 1} == own
 
 
 @pytest.mark.parametrize(

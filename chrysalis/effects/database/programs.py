@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from chrysalis.effects.launcher import launched
 from chrysalis.errors import SettingsError, StepFailed, TargetUnavailable
 
 TIMEOUT_S = 3600.0
@@ -82,7 +83,7 @@ class Programs:
         secret = {} if password is None else {"PGPASSWORD": password}
         try:
             done = subprocess.run(
-                [self.path(name), *arguments],
+                launched([self.path(name), *arguments]),
                 env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", **secret},
                 capture_output=True,
                 text=True,
