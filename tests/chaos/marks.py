@@ -25,6 +25,7 @@ from chrysalis.effects import command, migrations, smoke
 from chrysalis.ledger.database import Database
 from chrysalis.ledger.transaction import Transaction
 from chrysalis.ledger.waits import Waits
+from chrysalis.plan import PlannedStep
 from chrysalis.targets.envoy import EnvoyRouter
 from chrysalis.targets.http_api import HttpApiSwitchboard
 from tasks.workspace import Workspace
@@ -169,10 +170,10 @@ def _stays(owner: Any, name: str) -> None:
     inner = getattr(owner, name)
 
     @functools.wraps(inner)
-    def outer(*arguments: Any, **named: Any) -> Any:
-        HERE.stays = True
+    def outer(workspace: Workspace, planned: PlannedStep, *arguments: Any, **named: Any) -> Any:
+        HERE.place, HERE.stays = planned.id, True
         try:
-            return inner(*arguments, **named)
+            return inner(workspace, planned, *arguments, **named)
         finally:
             HERE.stays = False
 
