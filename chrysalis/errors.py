@@ -55,6 +55,10 @@ class StaleToken(LedgerError):
     """A newer worker has taken over this rollout; stop and change nothing."""
 
 
+class Superseded(StaleToken):
+    """Another process works for this rollout and shows that it lives: leave everything to it, the run of Prefect as well."""
+
+
 class LedgerUnavailable(LedgerError):
     """The ledger's database cannot be reached."""
 

@@ -7,12 +7,13 @@ called in the same order every time, the finished ones included, so that Prefect
 from typing import Annotated, Any
 
 from prefect import State, flow, tags
+from prefect.exceptions import Abort
 from prefect.flow_runs import suspend_flow_run
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from chrysalis.errors import ChrysalisError
+from chrysalis.errors import ChrysalisError, StaleToken, Superseded
 from chrysalis.ledger.origin import came_by
 from flows.phase import DONE, phase
 from flows.rollback import BACK, HELD, rollback
@@ -30,6 +31,7 @@ from tasks.lifecycle import (
     take_over_again,
     wait,
 )
+from tasks.step import log
 from tasks.suspension import Suspension, next_suspension, tag_run, tags_of
 from tasks.workspace import open_ledger, plan_of
 
@@ -82,47 +84,68 @@ def rollout(
         tag_run(run_id, mine)
     if not mine.active:
         return final_state(Outcome(mine.outcome or "failed"), mine.status_text)
-    with alive(mine.id):
-        while True:
-            refused = take_answers(mine.id)
-            ended = go_on(mine.id)
-            if isinstance(ended, State):
-                return ended
-            suspend(mine.id, ended, refused)  # ends this process, unless it was answered in the same moment
+    try:
+        with alive(mine.id):
+            while True:
+                refused = take_answers(mine.id)
+                ended = go_on(mine.id)
+                if isinstance(ended, State):
+                    return ended
+                suspend(mine.id, ended, refused)  # ends this process, unless it was answered in the same moment
+    except Superseded as error:
+        # The other process works for the same run: a state that this one reported would be taken for the other's.
+        log().warning("%s", error)
+        raise Abort(str(error)) from error
 
 
 def go_on(rollout_id: str) -> State[Any] | Suspension:
-    """Everything that can be done now: until the end, or until there is something to wait for."""
+    """Everything that can be done now: until the end, or until there is something to wait for.
+
+    Raises Superseded when another process works for the rollout.
+    """
     while True:
         token = take_over_again(rollout_id)
-        if isinstance(decide(rollout_id), Run):
-            for name in plan_of(rollout_id).phase_names:
-                with tags(*tags_of(open_ledger().get(rollout_id)), f"phase:{name}"):
-                    ended = phase(rollout_id, name, token, return_state=True)
-                if ended.name != DONE:
-                    break
-        match decide(rollout_id):
-            case Finish(outcome=outcome, reason=reason):
-                end(rollout_id, token, outcome, reason)
-                return final_state(outcome, reason)
-            case RollBack() as back:
-                token = take_over_again(rollout_id)
-                ends = back.outcome.value
-                with tags(*tags_of(open_ledger().get(rollout_id))):
-                    state = rollback(rollout_id, token, back.to_percent, back.reason, back.by, ends, return_state=True)
-                if state.name == BACK:
-                    end(rollout_id, open_ledger().get(rollout_id).token, back.outcome, back.reason)
-                    return final_state(back.outcome, back.reason)
-                if state.name == HELD and (suspension := next_suspension(rollout_id)) is not None:
-                    return suspension
-            case Hold(reason=reason):
-                wait(rollout_id, token, reason)
-                return Suspension(reason, None)
-            case Run():
-                suspension = next_suspension(rollout_id)
-                if suspension is not None:
-                    wait(rollout_id, token, suspension.reason)
-                    return suspension
+        try:
+            reached = _go_on_with(rollout_id, token)
+        except Superseded:
+            raise
+        except StaleToken:
+            continue  # the watch, on-call or another process took a newer token meanwhile
+        if reached is not None:
+            return reached
+
+
+def _go_on_with(rollout_id: str, token: int) -> State[Any] | Suspension | None:
+    """The same as long as `token` is the newest; None when there is more to do. Raises StaleToken."""
+    if isinstance(decide(rollout_id), Run):
+        for name in plan_of(rollout_id).phase_names:
+            with tags(*tags_of(open_ledger().get(rollout_id)), f"phase:{name}"):
+                ended = phase(rollout_id, name, token, return_state=True)
+            if ended.name != DONE:
+                break
+    match decide(rollout_id):
+        case Finish(outcome=outcome, reason=reason):
+            end(rollout_id, token, outcome, reason)
+            return final_state(outcome, reason)
+        case RollBack() as back:
+            token = take_over_again(rollout_id)
+            ends = back.outcome.value
+            with tags(*tags_of(open_ledger().get(rollout_id))):
+                state = rollback(rollout_id, token, back.to_percent, back.reason, back.by, ends, return_state=True)
+            if state.name == BACK:
+                end(rollout_id, open_ledger().get(rollout_id).token, back.outcome, back.reason)
+                return final_state(back.outcome, back.reason)
+            if state.name == HELD and (suspension := next_suspension(rollout_id)) is not None:
+                return suspension
+        case Hold(reason=reason):
+            wait(rollout_id, token, reason)
+            return Suspension(reason, None)
+        case Run():
+            suspension = next_suspension(rollout_id)
+            if suspension is not None:
+                wait(rollout_id, token, suspension.reason)
+                return suspension
+    return None
 
 
 def suspend(rollout_id: str, suspension: Suspension, refused: str) -> None:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from prefect.runtime import flow_run
 
 from chrysalis.clock import utc_now
-from chrysalis.errors import LedgerError, NotAllowed, PlanError
+from chrysalis.errors import LedgerError, NotAllowed, PlanError, Superseded
 from chrysalis.ledger import Lease, Ledger, NewRollout, Rollout, Wait
 from chrysalis.ledger.origin import door
 from chrysalis.plan import LoadedPlan, Phase, check_people, load_plan
@@ -111,14 +111,14 @@ def take_over(rollout_id: str) -> int:
 
 
 def take_over_again(rollout_id: str) -> int:
-    """A new token for a process that works under `alive`. Raises NotAllowed when another process works for the rollout now.
+    """A new token for a process that works under `alive`. Raises Superseded when another process works for the rollout now.
 
     A process that was frozen for longer than its lease comes back to find another one in its place; it stops there,
     instead of taking the rollout back from its successor.
     """
     lease = open_ledger().lease(lease_name(rollout_id))
     if lease is not None and lease.holder != _this_process() and not lease.expired(utc_now()):
-        raise NotAllowed(f"{lease.name} is worked on by {lease.holder}; this process was away too long and stops")
+        raise Superseded(f"{lease.name} is worked on by {lease.holder}; this process was away too long and stops")
     return take_over(rollout_id)
 
 
@@ -142,7 +142,7 @@ def show_timeline(rollout_id: str) -> None:
 def alive(rollout_id: str) -> Iterator[None]:
     """While inside, a lease says that a process works for this rollout; when it ends unseen, the watch starts another.
 
-    The lease of a process that was killed is waited out. Raises NotAllowed when another one keeps it alive: of two that
+    The lease of a process that was killed is waited out. Raises Superseded when another one keeps it alive: of two that
     work for one rollout, the second one stops.
     """
     ledger, name, stop = open_ledger(), lease_name(rollout_id), threading.Event()
@@ -174,7 +174,7 @@ def _acquire(ledger: Ledger, name: str, holder: str) -> Lease | None:
     while (lease := ledger.acquire_lease(name, holder, ttl_s=LEASE_S, now=utc_now())) is None:
         if time.monotonic() > deadline:
             other = ledger.lease(name)
-            raise NotAllowed(f"{name} is worked on by {other.holder if other else 'another process'}; this one stops")
+            raise Superseded(f"{name} is worked on by {other.holder if other else 'another process'}; this one stops")
         time.sleep(POLL_S)
     return lease
 

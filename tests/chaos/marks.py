@@ -33,6 +33,8 @@ from tests.chaos.points import Mark
 
 SILENT = {"lease_acquired", "lease_released", "flow_run_attached", "notice_ended"}
 """Entries of the audit that are no boundary of a rollout's journal."""
+OF_A_THREAD = {"notice_escalated": "escalation"}
+"""Entries that a thread of the watch makes beside whatever the watch is at."""
 
 
 @dataclass
@@ -108,7 +110,8 @@ def _ledger() -> None:
             moves = HERE.process == "flow" and not HERE.stays
             if moves and step_id not in ("", "rollback") and HERE.place != "rollout.end":
                 HERE.place = step_id
-            self.what = (note.action, step_id if HERE.process != "flow" else "")  # type: ignore[attr-defined]
+            place = OF_A_THREAD.get(note.action) or (step_id if HERE.process != "flow" else "")
+            self.what = (note.action, place)  # type: ignore[attr-defined]
             HERE.reach(self.what[0], "uncommitted", self.what[1])  # type: ignore[attr-defined]
 
     @contextmanager

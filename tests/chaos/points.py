@@ -125,6 +125,8 @@ def back_marks(plan: Plan, done: Iterable[PlannedStep]) -> list[Mark]:
     marks += _marks(
         "watch", "response", [*lower, ("request_made", COMMIT), ("notice_told", COMMIT), ("request_settled", COMMIT)]
     )
+    if plan.notifications.escalation:
+        marks += _marks("watch", "escalation", [("notice_escalated", COMMIT)])
     marks += _marks("flow", "rollout", [("token_taken", COMMIT)])
     marks += _marks("flow", "rollback", [("state_set", COMMIT), ("step_begun", COMMIT), ("notice_told", COMMIT)])
     marks += _marks("flow", "rollback.weight", JOURNAL)

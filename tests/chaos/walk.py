@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -191,8 +191,8 @@ class Walk:
                 return
             spec = plan_of(self.rollout_id).step(wait.step_id).spec
             assert isinstance(spec, SignOff)
-            signed = [one.approver for one in self._ledger().sign_offs(self.rollout_id, wait.step_id) if one.void is None]
-            signers = _signers(plan_of(self.rollout_id), spec.rule, signed)
+            standing = [one for one in self._ledger().sign_offs(self.rollout_id, wait.step_id) if one.void is None]
+            signers = _signers(plan_of(self.rollout_id), spec.rule, {one.role for one in standing})
             codes = {signer: self.world.code(signer) for signer in signers}
             self._person = self._fork("sign", step=wait.step_id, codes=codes)
             return
@@ -358,12 +358,12 @@ def _clear_references(repository: Path) -> None:
         subprocess.run(("git", *command), cwd=repository, capture_output=True, timeout=10, check=False)
 
 
-def _signers(plan: Plan, rule: str, signed: Iterable[str]) -> list[str]:
-    """One person for each role that has not signed yet."""
+def _signers(plan: Plan, rule: str, signed: Collection[str]) -> list[str]:
+    """One person for each role that has not signed yet; of those who could, the one with the fewest other roles."""
     found: list[str] = []
     people = people_of(plan)
     for role in plan.sign_offs[rule].roles:
-        holders = people.holders(role)
-        if not {*holders} & {*signed}:
-            found.append(holders[0])
+        if role not in signed:
+            able = [name for name in people.holders(role) if name not in found]
+            found.append(min(able, key=lambda name: len(people.roles_of(name))))
     return found
