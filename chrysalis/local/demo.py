@@ -193,7 +193,7 @@ class Authenticators:
             enrol(name, secret, by=enrolled_by)
 
     def code(self, person: str) -> str:
-        """A code of theirs that was not used yet: of this half minute, the one before, or the one after; else the next one."""
+        """A code of theirs that was not used yet: of this half minute or those beside it, else the next one."""
         step = timedelta(seconds=codes.STEP_S)
         while True:
             now = utc_now()
