@@ -1,7 +1,7 @@
 """One rollout walked from its start to its end, with a kill at each of the given marks, and what came of it.
 
 The harness stands in for what starts processes: where a worker starts a flow's process again, it forks the next one at once,
-so that hundreds of kills take minutes. How long it takes until a worker does so is tried on a whole stack (`whole.py`).
+so that hundreds of kills take minutes. How long it takes until a worker does so is tried on a whole stack (`takeup.py`).
 """
 
 import contextlib
