@@ -9,7 +9,7 @@ from chrysalis.local.demo import DEMO_PLANS
 from chrysalis.plan import load_plan
 from chrysalis.settings import CHECKOUT
 from tests.chaos.campaign import Campaign
-from tests.chaos.points import EFFECTS, UNDO_EFFECTS, Mark, walks
+from tests.chaos.points import EFFECTS, LOOKED_AGAIN, UNDO_EFFECTS, Mark, walks
 from tests.chaos.record import Record, Write, differences
 
 CRYSTAL = CHECKOUT / "deployments" / "crystal" / "plan.yaml"
@@ -37,7 +37,8 @@ def test_the_points_of_crystal_come_from_its_plan(tmp_path: Path) -> None:
             mine = {(mark.what, mark.when) for mark in marks if mark.place == step.id and mark.process == "flow"}
             effects = {(what, when) for what, whens in EFFECTS[step.kind] for when in whens}
             ends = {(what, when) for what in ("step_begun", "step_ended") for when in ("uncommitted", "committed")}
-            assert mine == effects | ends
+            again = {(what, when) for what, whens in LOOKED_AGAIN for when in whens} if step.kind == "sign_off" else set()
+            assert mine == effects | again | ends
     undone = {mark.place for one in campaign.planned.values() if one.way == "back" for mark in one.marks}
     assert undone >= {f"undo.{step.id}" for step in steps[:62] if step.kind in UNDO_EFFECTS}
 
