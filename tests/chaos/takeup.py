@@ -76,6 +76,7 @@ def frozen(desk: Desk) -> None:
     os.kill(pid, signal.SIGSTOP)
     try:
         report(desk, "flow process frozen", rollout, run_id, before)
+        await_true(lambda: desk.rollout(rollout.id).token > token, "the second one to take a token", LIMIT_S)
     finally:
         os.kill(pid, signal.SIGCONT)
     began = time.monotonic()
