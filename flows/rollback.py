@@ -3,7 +3,7 @@
 from prefect import State, flow
 from prefect.states import Completed, Failed
 
-from chrysalis.errors import ChrysalisError, StaleToken, TargetUnavailable
+from chrysalis.errors import ChrysalisError, SickerSide, StaleToken, TargetUnavailable
 from gates.progress import Outcome, RollBack
 from tasks.decide import decide
 from tasks.kinds import KINDS
@@ -53,8 +53,8 @@ def rollback(rollout_id: str, token: int, to_percent: int | None, reason: str, b
         end_rollback(rollout_id, token, outcome, reason)
     except StaleToken as error:
         return Completed(name="Superseded", message=str(error), data="superseded")
-    except TargetUnavailable as error:
-        hold_rollback(rollout_id, token, str(error))
+    except (TargetUnavailable, SickerSide) as error:
+        hold_rollback(rollout_id, token, error)
         return Failed(name=HELD, message=str(error), data="held")
     except ChrysalisError as error:
         log().error("the way back is stuck: %s", error)
@@ -64,12 +64,15 @@ def rollback(rollout_id: str, token: int, to_percent: int | None, reason: str, b
 
 
 @flow(name="rollback-now", flow_run_name="rollback {rollout_id}", persist_result=False)
-def rollback_now(rollout_id: str, reason: str, by: str = "on-call", to_percent: int | None = None) -> State[str]:
+def rollback_now(
+    rollout_id: str, reason: str, by: str = "on-call", to_percent: int | None = None, force: bool = False
+) -> State[str]:
     """On-call's own way back: works whether or not the rollout's own run is alive.
 
-    `to_percent` above 0 only lowers the weight and holds. Ends red when the way back could not be proven.
+    `to_percent` above 0 only lowers the weight and holds. `force` moves the traffic also when the stable side is worse off.
+    Ends red when the way back could not be proven.
     """
-    ask(rollout_id, "roll_back", by=by, reason=reason, to_percent=to_percent)
+    ask(rollout_id, "roll_back", by=by, reason=reason, to_percent=to_percent, force=force)
     token = take_over(rollout_id)
     action = decide(rollout_id)
     if not isinstance(action, RollBack):

@@ -6,14 +6,17 @@ from typing import Any
 
 from chrysalis.ledger import Guarded
 from gates.condition import Condition
-from gates.observation import Unavailable
+from gates.observation import Observations, Selector, Series, Unavailable
 from gates.response import Firing, Made, due
 from gates.trigger import Trigger, TriggerState, step, truth_of
 from gates.verdict import Finding
+from gates.window import Missing, newest
 from tasks.workspace import Measured, Workspace
 
 MADE = "responses made"
 """The entry of the saved states that holds what was answered already; no trigger can have this name."""
+KNOWN = "known before"
+"""The entry that names the triggers that had data once: their series are there, and one that is missing is missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ def judge_triggers(
             firing.append(Firing(name, trigger.respond, since_s, trigger.settle.total_seconds()))
     history = guarded.trigger_states.get(MADE, [])
     states[MADE] = history
+    known = {name for name, found in findings.items() if truth_of(found) is not None}
+    states[KNOWN] = sorted(known | set(guarded.trigger_states.get(KNOWN, [])))
     answers = due(firing, [_made(one) for one in history], now_s, decision_tree=workspace.plan.decision_tree)
     return Judgement(answers, findings, states, now_s)
 
@@ -92,13 +97,30 @@ def _made(kept: Mapping[str, Any]) -> Made:
     return Made(kept["trigger"], (int(severity), float(more)), float(kept["made_s"]), float(kept["settle_s"]))
 
 
-def blindness(triggers: Mapping[str, Trigger], measured: Measured) -> str:
-    """Why the rollout was not really watched at this tick: a source could not be asked. Empty when it was."""
+def blindness(triggers: Mapping[str, Trigger], measured: Measured, judgement: Judgement, *, exposed: bool) -> str:
+    """Why the rollout was not really watched at this tick. Empty when it was.
+
+    It was not when a source could not be asked, when the newest sample is stale, or, while somebody is `exposed` to the
+    canary, when a series that was there before is missing. A canary that nobody uses yet has no series to miss.
+    """
+    known = set(judgement.states[KNOWN])
     for name, trigger in triggers.items():
         if trigger.when is None:
             continue
+        unknown = truth_of(judgement.findings[name]) is None
         for need in trigger.when.needs():
+            if need.selector.baseline is not None:
+                continue
             found = measured.of(trigger.when).get(need.selector)
-            if isinstance(found, Unavailable) and need.selector.baseline is None:
+            if isinstance(found, Unavailable):
                 return f"trigger {name}: {found.reason}"
+            missing = _missing(measured.of(trigger.when), need.selector, judgement.now_s)
+            stale = isinstance(found, Series) and len(found) > 0
+            if unknown and missing and (stale or (exposed and name in known)):
+                return f"trigger {name}: {missing}"
     return ""
+
+
+def _missing(observations: Observations, selector: Selector, now_s: float) -> str:
+    seen = newest(observations, selector, now_s=now_s, stale_after_s=None)
+    return seen.reason if isinstance(seen, Missing) else ""

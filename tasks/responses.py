@@ -3,7 +3,7 @@
 from typing import Any
 
 from chrysalis.clock import utc_now
-from chrysalis.errors import ChrysalisError, SettingsError
+from chrysalis.errors import ChrysalisError, SettingsError, SickerSide, TargetError
 from chrysalis.plan.parts import Severity
 from gates.response import (
     Firing,
@@ -17,6 +17,7 @@ from gates.response import (
     Throttle,
     Value,
 )
+from tasks.healthier import hold, require_healthier
 from tasks.lifecycle import take_over
 from tasks.notify import tell
 from tasks.rolling_back import ask
@@ -34,29 +35,39 @@ def respond(workspace: Workspace, firing: Firing, reason: str) -> None:
     cause = f"{firing.trigger}: {reason}"
     match response:
         case RollBack():
-            _lower(workspace, response.weight_percent, cause)
+            _require_healthier(workspace)
+            try:
+                _lower(workspace, response.weight_percent, cause)
+            except TargetError as error:
+                # What is asked is tried again until it is done (`insist.py`); it must not be lost with this tick.
+                reason = f"{reason}; the traffic could not be moved yet: {error}"
             ask(workspace.rollout.id, "roll_back", by=ACTOR, reason=cause, to_percent=response.weight_percent or None)
         case ReduceWeight():
+            _require_healthier(workspace)
             now_percent = max((router.read().canary_percent for router in workspace.routers().values()), default=0)
             percent = response.weight_after(now_percent)
             _lower(workspace, percent, cause)
             held = f"weight {now_percent} % → {percent} %: {cause}; `chrysalis resume {workspace.rollout.id}` goes on"
             ask(workspace.rollout.id, "pause", by=ACTOR, reason=held)
-        case SwitchOff():
-            _write(workspace, response.target, {response.feature: False}, cause)
-        case Throttle():
-            _write(workspace, response.target, {response.setting: response.to}, cause)
-        case SetValue():
-            _write(workspace, response.target, response.changes, cause)
+        case SwitchOff() | Throttle() | SetValue():
+            set_values(workspace, response, cause)
         case StepDown():
             raise SettingsError(f"{firing.trigger}: ladder {response.ladder} has no target that can be stepped down yet")
         case Notify() | Page():
-            _tell(workspace, firing, "page" if isinstance(response, Page) else None, response.message or reason)
+            tell_of(workspace, firing, reason)
         case _:
             raise SettingsError(f"{firing.trigger}: no such response {response.kind}")
     if not response.notice:
-        _tell(workspace, firing, None, reason)
+        tell_of(workspace, firing, reason)
     log().warning("%s: %s → %s", workspace.rollout.id, cause, response.kind)
+
+
+def _require_healthier(workspace: Workspace) -> None:
+    try:
+        require_healthier(workspace, utc_now())
+    except SickerSide as error:
+        hold(workspace, error)
+        raise
 
 
 def _lower(workspace: Workspace, percent: int, cause: str) -> None:
@@ -67,15 +78,23 @@ def _lower(workspace: Workspace, percent: int, cause: str) -> None:
     taken.ledger.set_position(row.id, taken.token, phase=row.phase, weight_percent=weight, status_text=cause, now=utc_now())
 
 
-def _write(workspace: Workspace, target: str, changes: dict[str, Value], cause: str) -> None:
-    switchboard = workspace.switchboard(target)
+def set_values(workspace: Workspace, response: SwitchOff | Throttle | SetValue, cause: str) -> None:
+    """Change the target's values as the response says, verified, and record what stood before. Raises TargetError."""
+    match response:
+        case SwitchOff():
+            changes: dict[str, Value] = {response.feature: False}
+        case Throttle():
+            changes = {response.setting: response.to}
+        case SetValue():
+            changes = response.changes
+    switchboard = workspace.switchboard(response.target)
     before = switchboard.read()
-    after = switchboard.write(changes, workspace.stamp(f"watch.{target}"))
+    after = switchboard.write(changes, workspace.stamp(f"watch.{response.target}"))
     workspace.ledger.record_action(
         workspace.rollout.id,
         None,
         actor=ACTOR,
-        action=f"set {target}",
+        action=f"set {response.target}",
         before=_only(before, changes),
         after=_only(after, changes),
         cause=cause,
@@ -87,12 +106,15 @@ def _only(values: Any, names: Any) -> dict[str, Any]:
     return {name: values.get(name) for name in names}
 
 
-def _tell(workspace: Workspace, firing: Firing, severity: Severity | None, body: str) -> None:
+def tell_of(workspace: Workspace, firing: Firing, reason: str) -> None:
+    """Tell the trigger's channels what fires and what was done. Never raises."""
+    response = firing.response
     phase = workspace.rollout.phase or workspace.plan.phase_names[0]
     trigger = workspace.plan.triggers_at(phase)[firing.trigger]
-    said = f"{firing.trigger} fires: {firing.response.kind.replace('_', ' ')}"
+    severity: Severity = "page" if isinstance(response, Page) else trigger.severity
+    body = (response.message or reason) if isinstance(response, Notify | Page) else reason
+    said = f"{firing.trigger} fires: {response.kind.replace('_', ' ')}"
     try:
-        text = f"{body}\n{trigger.runbook}".strip()
-        tell(workspace, severity or trigger.severity, said, text, channels=trigger.notify)
+        tell(workspace, severity, said, f"{body}\n{trigger.runbook}".strip(), channels=trigger.notify)
     except ChrysalisError as error:
         log().error("nobody was told that %s: %s", said, error)

@@ -5,27 +5,32 @@ counts the soaks, wakes the rollouts that can go on, and says that it is alive. 
 targets; Prefect is needed only to wake, so a breach is made safe while Prefect's server is down.
 
 A soak is counted by what was watched: the time since the last tick, at most `MOST_TICKS` intervals of it, and none of it
-when a source could not be asked.
+when a source could not be asked. That time, and every silence, is measured by a steady clock: the wall clock may be set.
 """
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, LedgerUnavailable, StaleToken
 from chrysalis.ledger import Guarded, Lease, Ledger, Request, Rollout, Tick, Wait
 from gates.response import Firing
+from tasks.insist import Insistence
 from tasks.judging import Judgement, armed, asked_for, blindness, judge_triggers
 from tasks.lifecycle import LEASE_S
 from tasks.notify import tell
 from tasks.prefect_api import Nudge, RunCancelled
 from tasks.responses import respond
 from tasks.rolling_back import ask
+from tasks.signs import Signs
+from tasks.spool import Spool
+from tasks.standby import Standby
 from tasks.step import log
 from tasks.waits import Glance, counted_s, settle
-from tasks.workspace import Workspace
+from tasks.workspace import Workspace, settings
 
 MOST_TICKS = 10
 """A gap of more ticks than this was not watched, however short the tick."""
@@ -39,6 +44,8 @@ LOOK_AFTER = timedelta(seconds=10)
 """How often Prefect is asked whether the run of a rollout that waits still sleeps."""
 BLIND_PAGES_AFTER = timedelta(seconds=60)
 LEASE_NAME = "watch"
+SPOOL = "spool.jsonl"
+"""In the home folder: what was done while the ledger was out of reach."""
 LEASE_TICKS = 20
 LEASE_AT_LEAST_S = 5.0
 GOING_BACK = frozenset({"roll_back", "abort"})
@@ -57,6 +64,11 @@ class Look:
     blind: str
     """Why it could not be watched; empty when it was."""
 
+    @property
+    def states(self) -> dict[str, Any]:
+        """How far its triggers are."""
+        return self.judgement.states
+
 
 @dataclass
 class Sentry:
@@ -66,31 +78,54 @@ class Sentry:
     wake: Wake
     holder: str
     interval_s: float
+    blind_pages_after: timedelta = BLIND_PAGES_AFTER
     lease: Lease | None = None
+    standby: Standby = field(init=False)
+    """What goes on watching, in a thread of its own (`Standby.on_duty`), while the ledger is out of reach."""
+    _insistence: Insistence = field(default_factory=Insistence)
+    _signs: Signs = field(default_factory=Signs)
+    _steady_s: float = 0.0
     _last_tick: datetime | None = None
-    _woken: dict[str, datetime] = field(default_factory=dict)
-    _blind_since: dict[str, datetime] = field(default_factory=dict)
+    _counted: frozenset[int] = frozenset()
+    """The waits that the last tick looked at."""
+    _woken: dict[str, float] = field(default_factory=dict)
+    _blind_since: dict[str, float] = field(default_factory=dict)
     _blind_paged: set[str] = field(default_factory=set)
     _lookers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="look"))
     _waker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="wake"))
 
-    def tick(self, now: datetime) -> int:
-        """One look. Returns how many rollouts were looked at; 0 without the lease. Raises LedgerUnavailable."""
+    def __post_init__(self) -> None:
+        self.standby = Standby(Spool(settings().home / SPOOL), self.interval_s)
+
+    def tick(self, now: datetime, passed_s: float | None = None) -> int:
+        """One look. Returns how many rollouts were looked at; 0 without the lease. Raises LedgerUnavailable.
+
+        `passed_s` is the time since the last tick by a steady clock; without it, the wall clock's `now` is believed.
+        """
+        if passed_s is None:
+            passed_s = 0.0 if self._last_tick is None else max(0.0, (now - self._last_tick).total_seconds())
+        self._steady_s += passed_s
         if not self._holds_lease(now):
+            self.standby.forget()
             return 0
+        self.standby.hand_over(self.ledger, self.lease, now)
         guarded = [one for one in self.ledger.guarded() if one.rollout.active]
         asked = self.ledger.all_open_requests()
         looks = [look for look in self._lookers.map(lambda one: self._look(one, asked, now), guarded) if look is not None]
         states = {look.guarded.rollout.id: look.judgement.states for look in looks if look.guarded.armed_at is not None}
         self.ledger.save_trigger_states(states, now, lease=self.lease)
-        self._settle_waits(looks, now)
+        self._settle_waits(looks, now, passed_s)
         self._wake_due(asked, now)
+        self.standby.hand_over(self.ledger, self.lease, now)
         self.ledger.beat(LEASE_NAME, detail={"watched": len(guarded), "blind": sorted(self._blind_since)}, now=now)
+        self.standby.remember([look for look in looks if look.guarded.armed_at is not None], self.ledger)
         self._last_tick = now
         return len(guarded)
 
     def close(self) -> None:
         """Give the lease back, so that the next watch need not wait for it."""
+        self.standby.forget()
+        self._insistence.close()
         self._lookers.shutdown()
         self._waker.shutdown(cancel_futures=True)
         if self.lease is not None:
@@ -129,10 +164,12 @@ class Sentry:
                 max_gap_s=self._most_gap_s * workspace.clock.speed,
                 set_off=frozenset(str(one.arguments.get("trigger")) for one in mine if one.kind == "set_off"),
             )
-            if row.state != "rolling_back" and not any(request.kind in GOING_BACK for request in mine):
+            back = [request for request in mine if request.kind in GOING_BACK]
+            self._insistence.look(workspace, back)
+            if row.state != "rolling_back" and not back:
                 self._respond(workspace, judgement, [request for request in mine if request.kind == "set_off"])
-            blind = blindness(triggers, measured)
-            self._note_blindness(workspace, blind, now)
+            blind = blindness(triggers, measured, judgement, exposed=bool(row.weight_percent))
+            self._note_blindness(workspace, blind)
             return Look(guarded, workspace, judgement, blind)
         except LedgerUnavailable:
             raise
@@ -159,24 +196,29 @@ class Sentry:
                 if request.arguments.get("trigger") == firing.trigger:
                     self.ledger.settle_request(request.id, f"answered: {firing.response.kind}", now=utc_now(), by="watch")
 
-    def _note_blindness(self, workspace: Workspace, blind: str, now: datetime) -> None:
+    def _note_blindness(self, workspace: Workspace, blind: str) -> None:
         """A source that cannot be asked never rolls back and never promotes; it pages once when it lasts."""
         rollout_id = workspace.rollout.id
         if not blind:
             self._blind_since.pop(rollout_id, None)
-            self._blind_paged.discard(rollout_id)
+            if rollout_id in self._blind_paged:
+                self._blind_paged.discard(rollout_id)
+                tell(workspace, "info", "is watched again", f"at {workspace.rollout.weight_percent or 0} %")
             return
-        since = self._blind_since.setdefault(rollout_id, now)
-        if now - since >= BLIND_PAGES_AFTER and rollout_id not in self._blind_paged:
+        since_s = self._blind_since.setdefault(rollout_id, self._steady_s)
+        if self._steady_s - since_s >= self.blind_pages_after.total_seconds() and rollout_id not in self._blind_paged:
             self._blind_paged.add(rollout_id)
             tell(workspace, "page", "cannot be watched", f"{blind}; it holds at {workspace.rollout.weight_percent or 0} %")
 
-    def _settle_waits(self, looks: list[Look], now: datetime) -> None:
+    def _settle_waits(self, looks: list[Look], now: datetime, passed_s: float) -> None:
         ticks: list[Tick] = []
+        counted, self._counted = self._counted, frozenset(wait.id for look in looks for wait in look.guarded.waits)
         for look in looks:
             for wait in look.guarded.waits:
                 glance = Glance(look.workspace, wait, look.blind, now)
-                tick = settle(self.ledger, glance, counted_s(wait, self._last_tick, now, self._most_gap_s))
+                since = None if self._last_tick is None else passed_s
+                watched_s = counted_s(wait, since, now, self._most_gap_s, known=wait.id in counted)
+                tick = settle(self.ledger, glance, watched_s)
                 if tick is not None:
                     ticks.append(tick)
         if ticks:
@@ -189,16 +231,18 @@ class Sentry:
             mine = [request for request in asked if request.rollout_id == rollout.id]
             held = [wait for wait in waits if wait.rollout_id == rollout.id]
             nudge = self._nudge(rollout, mine, held, now)
-            last = self._woken.get(rollout.id)
+            last_s = self._woken.get(rollout.id)
             if nudge is None or rollout.flow_run_id is None:
                 continue
-            if last is not None and now - last < (WAKE_AGAIN_AFTER if nudge.asleep else LOOK_AFTER):
+            pause = WAKE_AGAIN_AFTER if nudge.asleep else LOOK_AFTER
+            if last_s is not None and self._steady_s - last_s < pause.total_seconds():
                 continue
-            self._woken[rollout.id] = now
+            self._woken[rollout.id] = self._steady_s
             self._waker.submit(self._wake, rollout.id, rollout.flow_run_id, nudge)
 
     def _nudge(self, rollout: Rollout, asked: list[Request], waits: list[Wait], now: datetime) -> Nudge | None:
-        silence = now - self._last_sign(rollout)
+        sign = self._last_sign(rollout)
+        silence = self._signs.silence(rollout.id, sign, now=now, steady_s=self._steady_s)
         if rollout.state in ("pending", "running", "rolling_back"):
             if silence > DEAD_AFTER:
                 return Nudge("its process is gone", gone=True, cancelled=rollout.state == "rolling_back")

@@ -25,7 +25,11 @@ from gates.observation import Need, Observations
 from tasks.entered import EnteredSource, recorded
 
 TOKENS_PER_ROLLOUT = 1_000_000
-"""More than one rollout can ever take: a process start each second for a week."""
+"""More than twice what one rollout can ever take: a process start each second for five days."""
+
+
+FROM_MEMORY = "standby."
+"""How the step in a stamp begins that the watch wrote while the ledger was out of reach."""
 
 
 @cache
@@ -90,8 +94,11 @@ class Workspace:
         return {**self.settings.variables(), **own}
 
     def stamp(self, step_id: str) -> Stamp:
-        """Who writes. A newer rollout outranks every token of an older one: both write to the same targets."""
-        return Stamp(self.rollout.serial * TOKENS_PER_ROLLOUT + self.token, self.rollout.id, step_id)
+        """Who writes. A newer rollout outranks every token of an older one: both write to the same targets.
+
+        A token counts two, so that there is room between it and the next (`standby.py`).
+        """
+        return Stamp(self.rollout.serial * TOKENS_PER_ROLLOUT + 2 * self.token, self.rollout.id, step_id)
 
     def router(self, name: str) -> TrafficRouter:
         return wiring.router(self.plan, name, self.variables)
@@ -138,6 +145,11 @@ class Workspace:
         entered = EnteredSource(self.ledger, self.rollout.id)
         by_hand = {name: entered for name, spec in self.plan.sources.items() if isinstance(spec, ManualSource)}
         return {**wiring.sources(self.plan, self.variables), **by_hand}
+
+
+def written_from_memory(stamp: Stamp) -> bool:
+    """Whether the watch wrote this while the ledger was out of reach, and has not journaled it yet."""
+    return stamp.step_id.startswith(FROM_MEMORY)
 
 
 def require_known(plan: Plan, name: str, known: Mapping[str, object], noun: str) -> None:
