@@ -90,6 +90,7 @@ class Sentry:
     """The waits that the last tick looked at."""
     _woken: dict[str, float] = field(default_factory=dict)
     _blind_since: dict[str, float] = field(default_factory=dict)
+    _seeing_since: dict[str, float] = field(default_factory=dict)
     _blind_paged: set[str] = field(default_factory=set)
     _lookers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="look"))
     _waker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="wake"))
@@ -202,13 +203,22 @@ class Sentry:
         if not blind:
             self._blind_since.pop(rollout_id, None)
             if rollout_id in self._blind_paged:
-                self._blind_paged.discard(rollout_id)
-                tell(workspace, "info", "is watched again", f"at {workspace.rollout.weight_percent or 0} %")
+                self._note_sight(workspace)
             return
+        self._seeing_since.pop(rollout_id, None)
         since_s = self._blind_since.setdefault(rollout_id, self._steady_s)
         if self._steady_s - since_s >= self.blind_pages_after.total_seconds() and rollout_id not in self._blind_paged:
             self._blind_paged.add(rollout_id)
             tell(workspace, "page", "cannot be watched", f"{blind}; it holds at {workspace.rollout.weight_percent or 0} %")
+
+    def _note_sight(self, workspace: Workspace) -> None:
+        """Say that it is over once it has been over for as long as it took to page: a source that flutters pages once."""
+        rollout_id = workspace.rollout.id
+        since_s = self._seeing_since.setdefault(rollout_id, self._steady_s)
+        if self._steady_s - since_s >= self.blind_pages_after.total_seconds():
+            self._blind_paged.discard(rollout_id)
+            self._seeing_since.pop(rollout_id, None)
+            tell(workspace, "info", "is watched again", f"at {workspace.rollout.weight_percent or 0} %")
 
     def _settle_waits(self, looks: list[Look], now: datetime, passed_s: float) -> None:
         ticks: list[Tick] = []

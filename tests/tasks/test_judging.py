@@ -55,8 +55,6 @@ def test_a_source_that_cannot_be_asked_is_blindness_and_not_a_breach(bench: Benc
     seen = guarded(bench)
     nothing = measured(bench, Unavailable("prometheus does not answer"))
     triggers = armed(bench, seen)
-    judgement = judge_triggers(
-        triggers, seen, nothing, workspace=bench, now_s=AT_S, max_gap_s=60.0, set_off=frozenset()
-    )
+    judgement = judge_triggers(triggers, seen, nothing, workspace=bench, now_s=AT_S, max_gap_s=60.0, set_off=frozenset())
     said = blindness(triggers, nothing, judgement, exposed=False)
     assert (said, judgement.due) == ("trigger errors: prometheus does not answer", ())
