@@ -12,12 +12,13 @@ from prefect.runtime import flow_run
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import LedgerError, NotAllowed, PlanError
-from chrysalis.ledger import Lease, Ledger, NewRollout, Rollout
+from chrysalis.ledger import CLAIMS, Lease, Ledger, NewRollout, Rollout
 from chrysalis.plan import LoadedPlan, Phase, load_plan
 from chrysalis.plan.steps import Activate, SetFlag, SetRoute, SetWeight, Waves
 from gates.progress import Outcome
 from tasks import approve
 from tasks.artifacts import artifact_key, show_markdown
+from tasks.claims import claims
 from tasks.prefect_api import answer
 from tasks.report import report_markdown, timeline_markdown
 from tasks.rolling_back import settle
@@ -37,7 +38,7 @@ def register(
 ) -> tuple[Rollout, bool]:
     """The rollout of this release: the one there is, or a new one (True). Changes nothing when it may not start.
 
-    Raises PlanError, SettingsError, ServiceBusy, LedgerUnavailable.
+    Raises PlanError, SettingsError, ServiceBusy, TargetBusy, LedgerUnavailable.
     """
     loaded = checked(plan, version, speed)
     ledger = open_ledger()
@@ -52,7 +53,7 @@ def register(
         reason=reason,
         speed=speed,
         dry_run=dry_run,
-        parameters={},
+        parameters={} if dry_run else {CLAIMS: claims(loaded.plan, settings().variables())},
     )
     return ledger.start_rollout(new, utc_now())
 

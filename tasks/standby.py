@@ -63,6 +63,8 @@ class Recollection:
 
     kept: tuple[Baseline, ...]
     spool: Spool
+    unwritten: list[Spooled]
+    """What the spool could not take either."""
     key: str = ""
     asks: str | None = None
     to_percent: int | None = None
@@ -87,7 +89,8 @@ class Recollection:
         try:
             self.spool.add(entry)
         except OSError as error:
-            # Safe first: what cannot be written down is done all the same, and is in this log.
+            # Safe first: what cannot be written down is done all the same, and kept here and in this log.
+            self.unwritten.append(entry)
             log().error("%s cannot be spooled (%s): %s", self.spool.path, error, entry)
 
 
@@ -118,6 +121,7 @@ class Standby:
 
     spool: Spool
     interval_s: float
+    _unwritten: list[Spooled] = field(default_factory=list)
     _seen: dict[str, _Remembered] = field(default_factory=dict)
     _turn: threading.Lock = field(default_factory=threading.Lock)
     _last_tick_s: float = field(default_factory=time.monotonic)
@@ -125,6 +129,12 @@ class Standby:
     _away: str = ""
     _away_since_s: float | None = None
     _paged: bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            self.spool.reserve()
+        except OSError as error:
+            log().error("%s cannot be made, so the watch would keep what it does in memory: %s", self.spool.path, error)
 
     def remember(self, seen: Sequence[Seen], ledger: Ledger) -> None:
         """The ledger was reached and this is what stands in it. Raises LedgerUnavailable."""
@@ -182,9 +192,10 @@ class Standby:
 
     def hand_over(self, ledger: Ledger, lease: Lease | None, now: datetime) -> None:
         """The ledger is back: journal what was done, and how far the triggers are. Raises LedgerUnavailable, StaleToken."""
-        journaled = self._entries()
-        for entry in journaled:
+        journaled, unwritten = self._entries(), tuple(self._unwritten)
+        for entry in {one.key: one for one in (*journaled, *unwritten)}.values():
             _journal(ledger, entry)
+        del self._unwritten[: len(unwritten)]
         if journaled:
             self.spool.clear(journaled)
         with self._turn:
@@ -214,7 +225,7 @@ class Standby:
         if earlier is not None and earlier.looked and earlier.guarded.rollout.token == row.token:
             # Looked at from memory during this very tick: what was judged then is newer.
             return earlier
-        recollection = Recollection(kept.get(row.id, ()), self.spool)
+        recollection = Recollection(kept.get(row.id, ()), self.spool, self._unwritten)
         ledger = cast(Ledger, recollection)
         workspace = FromMemory(ledger, row, row.token, one.workspace.plan, one.workspace.settings)
         return _Remembered(replace(one.guarded, trigger_states=one.states), workspace, recollection)

@@ -21,9 +21,11 @@ from chrysalis.ledger.records import (
     Wait,
     WaitKind,
 )
+from chrysalis.ledger.rollouts import CLAIMS
 from chrysalis.ledger.store import Ledger
 
 __all__ = [
+    "CLAIMS",
     "Action",
     "AuditEntry",
     "AuditHead",

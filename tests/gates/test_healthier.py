@@ -42,10 +42,10 @@ def sides(**values: tuple[float | None, float | None]) -> Observations:
         pytest.param([ERRORS], sides(errors=(0.01, 0.3)), True, id="only stable fails"),
         pytest.param([ERRORS], sides(errors=(0.01, 0.04)), False, id="neither fails"),
         pytest.param([ERRORS], sides(errors=(0.3, None)), False, id="nothing is known of stable"),
-        pytest.param([ERRORS], sides(errors=(None, 0.3)), True, id="nothing is known of the canary, stable is known to fail"),
+        pytest.param([ERRORS], sides(errors=(None, 0.3)), True, id="stable fails, nothing is known of the canary"),
         pytest.param([GOODNESS], sides(goodness=(0.4, 0.1)), True, id="a lower bound counts the other way"),
         pytest.param([ERRORS, GOODNESS], sides(errors=(0.2, 0.4), goodness=(0.1, 0.4)), False, id="each is sicker in one"),
-        pytest.param([{"any": [ERRORS, GOODNESS]}], sides(errors=(0.2, 0.4), goodness=(0.9, 0.9)), True, id="inside a combination"),
+        pytest.param([{"any": [ERRORS, GOODNESS]}], sides(errors=(0.2, 0.4), goodness=(0.9, 0.9)), True, id="in any"),
         pytest.param(
             [{"comparison": {"metric": "errors", "against": "stable", "above": "100%"}}],
             sides(errors=(0.4, 0.1)),
