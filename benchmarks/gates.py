@@ -16,14 +16,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
+from scipy.stats import mannwhitneyu
 
+from benchmarks.result import Result
 from gates.condition import Condition
 from gates.conditions import AnyCondition
-from gates.observation import FloatArray, Observations, Selector, Series
+from gates.observation import FloatArray, Observations, Selector, Series, Side
 
 GATES = 10_000
 SAMPLES = 240
 REFERENCE_GATES = 100
+MEASURED = 1000
+"""Gates of each kind that `make bench` judges; the seconds are scaled to `GATES`."""
 INTERVAL_S = 15.0
 NOW_S = 1_800_000_000.0
 WINDOW = "1h"
@@ -64,6 +68,14 @@ def _percentile(times_s: FloatArray, values: FloatArray) -> bool:
     )
 
 
+def _mann_whitney(times_s: FloatArray, values: FloatArray) -> bool:
+    return bool(mannwhitneyu(values, values[::-1] + 1).pvalue > 0.02)
+
+
+def _shares(times_s: FloatArray, values: FloatArray) -> bool:
+    return bool((_frame(times_s, values) < 500).value_counts(normalize=True).max() < 0.9)
+
+
 def _rolling(times_s: FloatArray, values: FloatArray) -> bool:
     return bool((_frame(times_s, values).rolling("5min").mean() < 900).all())
 
@@ -83,6 +95,28 @@ KINDS = (
         _mean,
     ),
     Kind("trend, flat over 1 h", {"trend": {"metric": "m", "is": "flat", "within": "5%", "over": WINDOW}}, _theil_sen),
+    Kind("trend, unbounded over 1 h", {"trend": {"metric": "m", "is": "unbounded", "over": WINDOW}}, _theil_sen),
+    Kind("count over 1 h", {"count": {"metric": "n", "at_most": 3, "over": WINDOW}}, _mean),
+    Kind("in a row", {"in_a_row": {"metric": "n", "at_most": 10}}, _all_hold),
+    Kind("incident-free, 50 min", {"incident_free": {"metric": "n", "for": "50m"}}, _all_hold),
+    Kind(
+        "distribution over 1 h",
+        {"distribution": {"metric": "w", "shares": {"full": "75%", "lite": "25%"}, "tolerance": "5pp", "over": WINDOW}},
+        _shares,
+    ),
+    Kind("category, held 50 min", {"category": {"metric": "w", "one_of": ["full", "lite"], "held": "50m"}}, _all_hold),
+    Kind(
+        "all of three thresholds",
+        {"all": [{"threshold": {"metric": "m", "below": bound}} for bound in (700, 800, 900)]},
+        _mean,
+    ),
+    Kind("rank_sum, two sides", {"rank_sum": {"metric": "m", "over": WINDOW}}, _mann_whitney),
+    Kind("sequential, two sides", {"sequential": {"metric": "m", "over": WINDOW}}, _mann_whitney),
+    Kind(
+        "sequential, two sides with requests",
+        {"sequential": {"metric": "e", "requests": "r", "over": WINDOW}},
+        _mann_whitney,
+    ),
     Kind(
         "stable, threshold, 30 min",
         {"stable": {"of": [{"threshold": {"metric": "m", "below": 900}}], "for": "30m"}},
@@ -102,15 +136,50 @@ KINDS = (
 
 
 def observations() -> Observations:
-    """Both sides of one metric with noise and a few missing samples."""
+    """Both sides of a latency, error ratios of requests, a count of nothing, and words; a few samples are missing."""
     rng = np.random.default_rng(7)
     times = NOW_S - INTERVAL_S * np.arange(SAMPLES - 1, -1, -1)
     found: dict[Selector, Series] = {}
-    for side in ("canary", "stable"):
-        values = 500 + 20 * rng.standard_normal(SAMPLES)
-        values[rng.integers(0, SAMPLES - 1, 3)] = np.nan
-        found[Selector("m", side)] = Series.from_arrays(times, values, unit="ms", interval_s=INTERVAL_S)  # type: ignore[arg-type]
+    sides: tuple[Side, Side] = ("canary", "stable")
+    for side in sides:
+        measured = {
+            "m": ("ms", 500 + 20 * rng.standard_normal(SAMPLES)),
+            "e": ("ratio", rng.binomial(1000, 0.005, SAMPLES) / 1000),
+            "r": ("count", np.full(SAMPLES, 1000.0)),
+            "n": ("count", np.zeros(SAMPLES)),
+        }
+        for name, (unit, values) in measured.items():
+            values[rng.integers(0, SAMPLES - 1, 3)] = np.nan
+            found[Selector(name, side)] = Series.from_arrays(times, values, unit=unit, interval_s=INTERVAL_S)
+    words = [(float(time_s), "full" if place % 4 else "lite") for place, time_s in enumerate(times)]
+    found[Selector("w", "canary")] = Series.of_labels(words, unit="category", interval_s=INTERVAL_S)
     return found
+
+
+def run() -> list[Result]:
+    """Every kind, in seconds for 10,000 gates, beside the usual way; and the memory that so many leave behind."""
+    seen = observations()
+    results = []
+    for kind in KINDS:
+        condition = _CONDITION.validate_python(kind.written)
+        ours = seconds(condition, seen, MEASURED) * GATES / MEASURED
+        results.append(
+            Result(f"10,000 gates: {kind.name}", ours, reference_seconds(kind, seen, GATES), "pandas or scipy", "s")
+        )
+    left, _ = memory(seen, GATES)
+    return [*results, Result("10,000 gates: memory left behind", left / 1024, None, "", "kB")]
+
+
+def memory(seen: Observations, gates: int) -> tuple[int, int]:
+    """Bytes that so many gates leave behind, and that they take at most."""
+    condition = _CONDITION.validate_python(KINDS[1].written)
+    condition.judge(seen, NOW_S)
+    tracemalloc.start()
+    for _ in range(gates):
+        condition.judge(seen, NOW_S)
+    left, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return left, peak
 
 
 def seconds(condition: Condition, seen: Observations, gates: int) -> float:
@@ -140,17 +209,12 @@ def main(arguments: list[str] | None = None) -> None:
     gates = parser.parse_args(arguments).gates
     seen = observations()
     sys.stdout.write(f"{gates} gates of {SAMPLES} samples, one core\n")
-    sys.stdout.write(f"{'condition':<32}{'ours s':>10}{'reference s':>14}{'ratio':>8}\n")
+    sys.stdout.write(f"{'condition':<38}{'ours s':>10}{'reference s':>14}{'ratio':>8}\n")
     for kind in KINDS:
         condition = _CONDITION.validate_python(kind.written)
         ours, theirs = seconds(condition, seen, gates), reference_seconds(kind, seen, gates)
-        sys.stdout.write(f"{kind.name:<32}{ours:>10.2f}{theirs:>14.2f}{theirs / ours:>8.1f}\n")
-    condition = _CONDITION.validate_python(KINDS[1].written)
-    tracemalloc.start()
-    for _ in range(gates):
-        condition.judge(seen, NOW_S)
-    left, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+        sys.stdout.write(f"{kind.name:<38}{ours:>10.2f}{theirs:>14.2f}{theirs / ours:>8.1f}\n")
+    left, peak = memory(seen, gates)
     sys.stdout.write(f"memory after {gates} gates: {left / 1024:.0f} kB left, {peak / 1024:.0f} kB at most\n")
 
 

@@ -2,7 +2,8 @@
 
 `python -m benchmarks.judges [--rollouts N] [--seed S] [--picture F.svg]` simulates N rollouts per line, prints ours
 (`sequential`), theirs (`rank_sum` at Kayenta's defaults) and the ratio, and draws the operating curve. A rollout is 60
-points of one minute per side. A false alarm is a FAIL at any of its looks.
+points of one minute per side. A false alarm is a FAIL at any of its looks. `make bench` runs the part that has a claim to
+keep, on fewer rollouts.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.curve import Line, draw
+from benchmarks.result import Result
 from gates.rank_sum import Label, rank_sum_test
 from gates.sequential import SequentialOptions, sequential_test
 from gates.verdict import Verdict
@@ -25,6 +27,10 @@ EACH_MINUTE = range(1, POINTS + 1)
 AUTOCORRELATIONS = (0.0, 0.5, 0.8, 0.9, 0.95)
 ERROR_RATE = 0.005
 NEVER = 10**6
+SEED = 20261121
+CLAIMED = 400
+"""Rollouts per claim in `make bench`; `python -m benchmarks.judges` takes more of them."""
+KAYENTA = "rank_sum at Kayenta's defaults"
 
 Matrix = NDArray[np.float64]
 Judge = Callable[[Matrix, Matrix], bool]
@@ -93,26 +99,51 @@ def fault(alarms: Matrix) -> Fault:
     return Fault(seen.size / alarms.size, float(np.median(seen)), float(np.quantile(seen, 0.99)))
 
 
-def measure_false_alarms(rng: np.random.Generator, rollouts: int) -> list[Line]:
-    """Both sides the same AR(1) process of mean 100 and standard deviation 10, a look every 5 points.
+def run() -> list[Result]:
+    """What the sequential judge claims, beside Kayenta's judge on the same series."""
+    rng = np.random.default_rng(SEED)
+    results = []
+    for rho, alarms, bare, theirs in false_alarms(rng, CLAIMED):
+        results.append(Result(f"false alarms, rho {rho:g}", alarms, theirs, KAYENTA, "%"))
+        results.append(Result(f"false alarms, rho {rho:g}, strict", bare, theirs, KAYENTA, "%"))
+    for requests in (20_000, 1_000):
+        mine, theirs = detection(rng, CLAIMED, requests=requests, times=3.0)
+        what = f"errors 0.5 % tripled, {requests:,}/min"
+        results.append(Result(f"{what}: recall", 100 * mine.recall, 100 * theirs.recall, KAYENTA, "%"))
+        late = theirs.median if theirs.recall else None
+        results.append(Result(f"{what}: detected after", mine.median, late, KAYENTA, "min"))
+    return results
+
+
+def false_alarms(rng: np.random.Generator, rollouts: int) -> list[tuple[float, float, float, float]]:
+    """A row per autocorrelation: rho, then the percentage of ours, of ours strict, and of Kayenta's.
+
+    Both sides the same AR(1) process of mean 100 and standard deviation 10, a look every 5 points.
 
     "strict" is ours in both directions and without an effect that matters, so that nothing but its interval protects it.
     """
     strict = ours(SequentialOptions(worse="either", minimum_effect=0.0))
-    print(f"\nFalse alarms of a rollout over all its looks, {rollouts} rollouts (values, a look every 5 of {POINTS} points)")
-    print("  rho    sequential   strict   rank_sum (Kayenta)   ratio strict/theirs")
-    rows: list[tuple[float, float, float]] = []
+    rows = []
     for rho in AUTOCORRELATIONS:
         control, experiment = (100 + 10 * autoregressive(rng, rollouts, POINTS, rho) for _ in range(2))
         mine, bare, theirs = (
-            float(np.mean(first_alarms(control, experiment, judge, FIVE_MINUTES) < NEVER))
+            100 * float(np.mean(first_alarms(control, experiment, judge, FIVE_MINUTES) < NEVER))
             for judge in (ours(SequentialOptions()), strict, kayenta)
         )
-        print(f"  {rho:<6} {mine:10.2%} {bare:8.2%} {theirs:16.2%} {_ratio(bare, theirs):19.4f}")
-        rows.append((rho, bare, theirs))
+        rows.append((rho, mine, bare, theirs))
+    return rows
+
+
+def measure_false_alarms(rng: np.random.Generator, rollouts: int) -> list[Line]:
+    """Print them, and draw the strict one beside Kayenta's."""
+    print(f"\nFalse alarms of a rollout over all its looks, {rollouts} rollouts (values, a look every 5 of {POINTS} points)")
+    print("  rho    sequential   strict   rank_sum (Kayenta)   ratio strict/theirs")
+    rows = false_alarms(rng, rollouts)
+    for rho, mine, bare, theirs in rows:
+        print(f"  {rho:<6} {mine:9.2f} % {bare:6.2f} % {theirs:14.2f} % {_ratio(bare, theirs):19.4f}")
     return [
-        Line("sequential, strict", [(rho, bare) for rho, bare, _ in rows]),
-        Line("rank_sum, Kayenta's defaults", [(rho, theirs) for rho, _, theirs in rows]),
+        Line("sequential, strict", [(rho, bare / 100) for rho, _, bare, _ in rows]),
+        Line(KAYENTA, [(rho, theirs / 100) for rho, _, _, theirs in rows]),
     ]
 
 
@@ -160,6 +191,16 @@ def measure_rate_false_alarms(rng: np.random.Generator, rollouts: int) -> None:
             print(f"  {requests:<14} {drift:<7.0%} " + "".join(f"{cell:<18}" for cell in cells))
 
 
+def detection(rng: np.random.Generator, rollouts: int, *, requests: int, times: float) -> tuple[Fault, Fault]:
+    """Ours, looking each minute, and Kayenta's judge, looking every five, on a fifth of the rollouts."""
+    stable, canary = (
+        error_ratios(rng, rollouts, POINTS, requests=requests, times=more, drift=0.0, rho=0.0) for more in (1.0, times)
+    )
+    few = max(rollouts // 5, 100)
+    mine = first_alarms(stable, canary, by_requests(requests), EACH_MINUTE)
+    return fault(mine), fault(first_alarms(stable[:few], canary[:few], kayenta, FIVE_MINUTES))
+
+
 def measure_detection(rng: np.random.Generator, rollouts: int) -> list[Line]:
     """A worse error rate with binomial noise. Kayenta's judge sees the same ratios, at its own pace."""
     print(
@@ -171,13 +212,7 @@ def measure_detection(rng: np.random.Generator, rollouts: int) -> list[Line]:
     for requests in (20_000, 1_000):
         curve = []
         for times in (1.5, 2.0, 3.0, 5.0):
-            stable, canary = (
-                error_ratios(rng, rollouts, POINTS, requests=requests, times=more, drift=0.0, rho=0.0)
-                for more in (1.0, times)
-            )
-            mine = fault(first_alarms(stable, canary, by_requests(requests), EACH_MINUTE))
-            few = max(rollouts // 5, 100)
-            theirs = fault(first_alarms(stable[:few], canary[:few], kayenta, FIVE_MINUTES))
+            mine, theirs = detection(rng, rollouts, requests=requests, times=times)
             print(
                 f"  {requests:<14} {times:<7} {mine.recall:11.2%} {mine.median:9.0f} {mine.p99:7.0f}"
                 f" {theirs.recall:15.2%} {theirs.median:9.0f} {_ratio(mine.recall, theirs.recall):13.3f}"
@@ -211,7 +246,7 @@ def main() -> int:
     """Run everything and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rollouts", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=20261121)
+    parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--picture", type=Path, default=Path("operating-curve.svg"))
     chosen = parser.parse_args()
     rng = np.random.default_rng(chosen.seed)

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from chrysalis.cli_act import abort, approve, measure, operate, pause, reject, resume, rollback, trigger
+from chrysalis.cli_act import abort, approve, measure, mode, operate, pause, reject, resume, rollback, trigger
 from chrysalis.cli_judge import app as judge_app
 from chrysalis.cli_local import demo, up
 from chrysalis.cli_plan import app as plan_app
@@ -27,7 +27,7 @@ app.add_typer(plan_app, name="plan", help="Check and show plans.")
 app.add_typer(judge_app, name="judge", help="Judge given series, without any server.")
 app.add_typer(sandbox_app, name="sandbox", help="Real parts on loopback to try things on.")
 LOOKING = (start, status, show, history)
-ACTING = (approve, reject, rollback, abort, pause, resume, operate, measure, trigger)
+ACTING = (approve, reject, rollback, abort, pause, resume, operate, measure, trigger, mode)
 for command in (*LOOKING, *ACTING, demo, up):
     app.command()(command)
 

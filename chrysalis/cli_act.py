@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from chrysalis.cli_common import By, Json, Reason, RolloutId, acting, answer, wake
+from chrysalis.cli_common import By, Json, Reason, RolloutId, acting, answer, print_json, wake
 from chrysalis.clock import utc_now
 from chrysalis.errors import TargetError
 from chrysalis.ledger.records import Decision
 from gates.progress import Outcome
 from tasks import approve as sign_offs
+from tasks import ladders, operations, rolling_back, triggers
 from tasks import measure as measurements
-from tasks import operations, rolling_back, triggers
 from tasks.healthier import require_healthier
 from tasks.lifecycle import end, take_over
 from tasks.safety import make_safe
@@ -137,3 +137,23 @@ def trigger(
 ) -> None:
     """Set off a manual trigger, such as for a vulnerability that was reported; the watch answers it."""
     answer(rollout_id, triggers.set_off(rollout_id, name, by=acting(by), reason=reason), as_json)
+
+
+def mode(
+    rollout_id: RolloutId,
+    to: Annotated[str, typer.Argument(metavar="[MODE]", help="The mode to go to; left out: show where it stands.")] = "",
+    ladder: Annotated[str, typer.Option(help="Which ladder, where the plan has several.")] = "",
+    reason: Reason = ASKED_HERE,
+    by: By = "",
+    as_json: Json = False,
+) -> None:
+    """Move a mode ladder by hand, also out of its last rung; without MODE, show where the plan's ladders stand."""
+    if to:
+        said = ladders.ask_for_mode(rollout_id, to, ladder=ladder, by=acting(by), reason=reason)
+        answer(rollout_id, said, as_json)
+        return
+    modes = ladders.modes_now(rollout_id)
+    if as_json:
+        print_json(modes)
+    else:
+        print("\n".join(f"{name}: {now}" for name, now in modes.items()) or f"{rollout_id}: its plan has no ladder")

@@ -5,6 +5,7 @@
 | `CHRYSALIS_HOME` | folder for what is kept locally | `.chrysalis` in the checkout |
 | `CHRYSALIS_LEDGER_URL` | SQLAlchemy URL of the ledger | SQLite in the home folder |
 | `CHRYSALIS_PLANS` | folder with one folder per plan | `deployments` in the checkout |
+| `CHRYSALIS_PEOPLE` | file that says who people are | `people.yaml` in the folder of the plans, if it is there |
 | `CHRYSALIS_WATCH_INTERVAL` | the watch's tick, as a duration | `1s` |
 | `CHRYSALIS_SUSPEND_AFTER` | a wait longer than this gives its process back | `20s` |
 
@@ -34,6 +35,8 @@ class Settings:
     home: Path
     ledger_url: str
     plans: Path
+    people_file: Path | None
+    """None: there is none, and each plan's own people are all there are."""
     watch_interval_s: float
     suspend_after_s: float
 
@@ -42,10 +45,12 @@ class Settings:
         """From the process's environment. Raises SettingsError for a value that cannot be used."""
         given = os.environ if environment is None else environment
         home = Path(given.get("CHRYSALIS_HOME") or CHECKOUT / ".chrysalis")
+        plans = Path(given.get("CHRYSALIS_PLANS") or CHECKOUT / "deployments")
         return cls(
             home=home,
             ledger_url=given.get("CHRYSALIS_LEDGER_URL") or f"sqlite:///{home / 'ledger.db'}",
-            plans=Path(given.get("CHRYSALIS_PLANS") or CHECKOUT / "deployments"),
+            plans=plans,
+            people_file=_people_file(given.get("CHRYSALIS_PEOPLE"), plans),
             watch_interval_s=_seconds(given, "CHRYSALIS_WATCH_INTERVAL", "1s"),
             suspend_after_s=_seconds(given, "CHRYSALIS_SUSPEND_AFTER", "20s"),
         )
@@ -82,6 +87,16 @@ def fill_in(text: str, variables: Mapping[str, str], *, where: str) -> str:
         return variables[name]
 
     return _VARIABLE.sub(value, text)
+
+
+def _people_file(given: str | None, plans: Path) -> Path | None:
+    """The file that was named, which must be there: without it everybody might do everything."""
+    path = Path(given) if given else plans / "people.yaml"
+    if path.is_file():
+        return path
+    if given:
+        raise SettingsError(f"CHRYSALIS_PEOPLE: {path} is not a file; name the file that says who people are")
+    return None
 
 
 def _seconds(given: Mapping[str, str], name: str, default: str) -> float:

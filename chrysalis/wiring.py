@@ -4,9 +4,11 @@ Adapters are kept per process and per address, so that a tick of the watch or a 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from chrysalis.effects.database.programs import Programs
 from chrysalis.errors import SettingsError
 from chrysalis.metrics.base import MetricSource
 from chrysalis.metrics.http import HttpSource
@@ -17,7 +19,11 @@ from chrysalis.settings import fill_in
 from chrysalis.targets.base import Switchboard, TrafficRouter
 from chrysalis.targets.envoy import EnvoyRouter
 from chrysalis.targets.envoy_routes import HeaderOverride
+from chrysalis.targets.haproxy import HaproxyRouter
 from chrysalis.targets.http_api import HttpApiSwitchboard
+from chrysalis.targets.operator import HttpOperator
+from chrysalis.targets.share import ShareRouter
+from chrysalis.targets.sql_flags import SqlFlagsSwitchboard
 
 Variables = Mapping[str, str]
 
@@ -31,8 +37,14 @@ def router(plan: Plan, name: str, variables: Variables) -> TrafficRouter:
             return _envoy(
                 fill_in(spec.admin_url, variables, where=where), fill_in(spec.route_file, variables, where=where), header
             )
+        case parts.Haproxy() as spec:
+            socket, routes = (fill_in(text, variables, where=where) for text in (spec.socket, spec.routes))
+            return HaproxyRouter(Path(socket), spec.backend, Path(routes), header=spec.header is not None)
+        case parts.SqlFlags() as spec:
+            return ShareRouter(_sql_flags(fill_in(spec.url, variables, where=where), spec.table), spec.share)
         case other:
-            raise SettingsError(f"{where} is a {type(other).__name__}, which routes no traffic; use an envoy target")
+            wanted = "use an envoy, haproxy or sql_flags target"
+            raise SettingsError(f"{where} is a {type(other).__name__}, which routes no traffic; {wanted}")
 
 
 def switchboard(plan: Plan, name: str, variables: Variables) -> Switchboard:
@@ -41,8 +53,11 @@ def switchboard(plan: Plan, name: str, variables: Variables) -> Switchboard:
     match plan.targets[name]:
         case parts.HttpApi() as spec:
             return _http_api(fill_in(spec.url, variables, where=where), spec.path)
+        case parts.SqlFlags() as spec:
+            return _sql_flags(fill_in(spec.url, variables, where=where), spec.table)
         case other:
-            raise SettingsError(f"{where} is a {type(other).__name__}, which has no values to set; use an http_api target")
+            wanted = "use an http_api or sql_flags target"
+            raise SettingsError(f"{where} is a {type(other).__name__}, which has no values to set; {wanted}")
 
 
 def database_url(plan: Plan, name: str, variables: Variables) -> str:
@@ -53,6 +68,48 @@ def database_url(plan: Plan, name: str, variables: Variables) -> str:
             return fill_in(spec.url, variables, where=where)
         case other:
             raise SettingsError(f"{where} is a {type(other).__name__}, not a database; use a database target")
+
+
+def operator(plan: Plan, name: str, variables: Variables) -> HttpOperator:
+    """What can be operated by name: layers, versions, regions. Raises SettingsError for another kind of target."""
+    where = f"{plan.name}: target {name}"
+    match plan.targets[name]:
+        case parts.Layers() | parts.Versions() | parts.Regions() as spec:
+            return _operator(fill_in(spec.url, variables, where=where))
+        case other:
+            raise SettingsError(f"{where} is a {type(other).__name__}, which has no operations by name")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDatabase:
+    """A database of the service, and what its backups and restores need."""
+
+    url: str
+    backups: Path
+    wal_archive: Path | None
+    time_columns: Mapping[str, str]
+    programs: Programs
+
+
+def database(plan: Plan, name: str, variables: Variables, home: Path) -> ServiceDatabase:
+    """The database that the plan calls `name`; its backups lie in `home/backups/PLAN/NAME` or below `${BACKUPS}`.
+
+    PostgreSQL's programs are those on the PATH, or in `${POSTGRES_PROGRAMS}`. Raises SettingsError.
+    """
+    spec = plan.targets[name]
+    where = f"{plan.name}: target {name}"
+    if not isinstance(spec, parts.Database):
+        raise SettingsError(f"{where} is a {type(spec).__name__}, not a database; use a database target")
+    kept = Path(variables["BACKUPS"]) if variables.get("BACKUPS") else home / "backups"
+    programs = variables.get("POSTGRES_PROGRAMS")
+    archive = None if spec.wal_archive is None else Path(fill_in(spec.wal_archive, variables, where=where))
+    return ServiceDatabase(
+        url=fill_in(spec.url, variables, where=where),
+        backups=kept / plan.name / name,
+        wal_archive=archive,
+        time_columns=spec.time_columns,
+        programs=Programs(Path(programs) if programs else None),
+    )
 
 
 def router_names(plan: Plan) -> tuple[str, ...]:
@@ -98,6 +155,16 @@ def _envoy(admin_url: str, route_file: str, header: tuple[str, str] | None) -> E
 @cache
 def _http_api(url: str, path: str) -> HttpApiSwitchboard:
     return HttpApiSwitchboard(url.rstrip("/") + path)
+
+
+@cache
+def _sql_flags(url: str, table: str) -> SqlFlagsSwitchboard:
+    return SqlFlagsSwitchboard(url, table)
+
+
+@cache
+def _operator(url: str) -> HttpOperator:
+    return HttpOperator(url)
 
 
 @cache

@@ -70,7 +70,7 @@ class Bounded(Condition):
         limit = high if kind in ("below", "at_most") else low
         kept = keeps(kind, value, limit)
         shown, against = show_pair(value, limit, unit)
-        return Compared(kept, f"{what} {shown} {_SIGN[kind][kept]} {kind.replace('_', ' ')} {against}", {"limit": limit})
+        return Compared(kept, f"{what} {shown} {sign_of(kind, kept=kept)} {against}", {"limit": limit})
 
     def _limits(self, unit: str) -> tuple[float, float]:
         if self.between is not None:
@@ -86,6 +86,12 @@ class Bounded(Condition):
     def bound_kind(self) -> str:
         """Which of the five was written."""
         return next(kind for kind in _KINDS if getattr(self, kind) is not None)
+
+
+def sign_of(kind: str, *, kept: bool) -> str:
+    """How a value stands to its bound, to be written between them: `<`, or `> at most` where a limit is broken."""
+    sign = _SIGN[kind][kept]
+    return sign if kept or kind in ("above", "below") else f"{sign} {kind.replace('_', ' ')}"
 
 
 def keeps(kind: str, value: float | Fraction, limit: float | Fraction) -> bool:

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from gates.condition import Condition, MetricFacts, Spec
 from gates.observation import Need, Observations
 from gates.rank_sum import EffectSize, Label, NanStrategy, RankSumOptions, RankSumResult, Worse, rank_sum_test, verdict_of
-from gates.two_sides import needs_of, take_sides
+from gates.two_sides import LONGEST, needs_of, take_sides
 from gates.units import Duration
 from gates.verdict import Finding, Verdict
 
@@ -88,7 +88,7 @@ class CanaryScore(Condition):
     """`canary_score`: FAIL below `marginal`, PASS from `pass_at`, INCONCLUSIVE between."""
 
     metrics: Annotated[tuple[ScoredMetric, ...], Field(min_length=1)]
-    over: Duration
+    over: Duration = LONGEST
     group_weights: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(default_factory=dict)
     pass_at: float = Field(default=95.0, gt=0, le=100)
     marginal: float = Field(default=75.0, ge=0, le=100)

@@ -126,8 +126,8 @@ class AtLeast(_Combination):
         else:
             verdict = Verdict.INCONCLUSIVE if passed + open_ >= wanted - slack else Verdict.FAIL
         unit = "" if self.count is not None else " of the weight"
-        sign = ">=" if passed >= wanted - slack else "<"
-        reason = f"{passed:g} of {whole:g}{unit} passed {sign} at least {wanted:g}"
+        sign = ">=" if passed >= wanted - slack else "< at least"
+        reason = f"{passed:g} of {whole:g}{unit} passed {sign} {wanted:g}"
         if critical > verdict:
             named = [part for spec, part in pairs if spec.critical and part.verdict is critical]
             verdict, reason = critical, f"{reason}, but critical: {_reasons(named)}"

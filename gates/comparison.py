@@ -29,7 +29,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from gates.amount import exact, limit_of, misfit, rounded
-from gates.bound import keeps
+from gates.bound import keeps, sign_of
 from gates.condition import Condition, MetricFacts
 from gates.observation import FloatArray, Need, Observations, Selector, Side
 from gates.statistic import Statistic, of_values
@@ -41,7 +41,6 @@ from gates.window import Missing, name_of, newest, newest_at, with_values
 _SURE = 1e-9
 """Binary numbers and decimals as written differ by less than this share of them."""
 _KINDS = ("above", "below", "at_least", "at_most")
-_SIGN = {"above": ("<=", ">"), "below": (">=", "<"), "at_least": ("<", ">="), "at_most": (">", "<=")}
 
 
 class Against(NamedTuple):
@@ -257,8 +256,7 @@ class Comparison(Condition):
         broken = [(kind, amount, limit) for kind, amount, limit in limits if not keeps(kind, difference, limit)]
         kind, amount, exact_limit = (broken or limits)[0]
         change, limit = rounded(difference), rounded(exact_limit)
-        sign = _SIGN[kind][not broken]
-        shown = f"{show(change, unit)} {sign} {kind.replace('_', ' ')} {amount}"
+        shown = f"{show(change, unit)} {sign_of(kind, kept=not broken)} {amount}"
         if quotient or amount.unit == "%":
             shown += f" ({show(limit, unit)})"
         verdict = Verdict.FAIL if broken else Verdict.PASS

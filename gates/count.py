@@ -170,7 +170,7 @@ class InARow(Condition):
         good = np.flatnonzero(~bad)
         run = int(bad.size - 1 - good[-1]) if good.size else int(bad.size)
         limit = self.limit
-        what = f"{self.metric}: {run} in a row above {show(self.above.to(seen.unit), seen.unit)}"
+        what = f"{self.metric}: {run} above {show(self.above.to(seen.unit), seen.unit)} in a row"
         numbers = {"value": float(run), "limit": float(limit)}
         if run <= limit and not good.size:
             reason = f"{what}, {run} of at most {limit}; only {run} samples known, the run may be longer"

@@ -30,7 +30,10 @@ class Crossing(Spec):
 
 
 class Rung(Spec):
-    """One mode: what leads down onto it (`enter`), what leads up from it (`recover`), and the values that make it so."""
+    """One mode: what leads down onto it (`enter`), what leads up from it (`recover`), and the values that make it so.
+
+    The values of the better modes stand where this one does not name its own (`values_at`).
+    """
 
     mode: str = Field(min_length=1)
     enter: Crossing | None = None
@@ -60,6 +63,11 @@ class Ladder(Spec):
     def modes(self) -> tuple[str, ...]:
         """Their names, best first."""
         return tuple(rung.mode for rung in self.rungs)
+
+    @property
+    def value_names(self) -> frozenset[str]:
+        """Every value of the target that some rung sets."""
+        return frozenset(name for rung in self.rungs for name in rung.values)
 
     def needs(self) -> tuple[Need, ...]:
         """Every series that moves lead by."""
@@ -156,6 +164,15 @@ def step_ladder(ladder: Ladder, state: LadderState, look: LadderLook, now_s: flo
     if ready and may_leave(ladder, rung):
         return LadderState(rung - 1, now_s, entering)
     return LadderState(rung, now_s, entering, recovering)
+
+
+def values_at(ladder: Ladder, rung: int, stood: Mapping[str, Any]) -> dict[str, Any]:
+    """The target's values on a rung, whatever way led there: what `stood` before the ladder first moved, and over it the
+    values of every rung from the best down to this one. What a better mode switched off stays off further down."""
+    values = {name: stood[name] for name in ladder.value_names if name in stood}
+    for passed in ladder.rungs[: rung + 1]:
+        values |= passed.values
+    return values
 
 
 def may_leave(ladder: Ladder, rung: int) -> bool:

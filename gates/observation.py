@@ -20,13 +20,15 @@ class Selector(NamedTuple):
 
     A series asked for with an offset is served moved onto now (its times plus `offset_s`), as PromQL's `offset` does.
     `baseline` names a recorded series instead ("before the rollout"); it excludes an offset, belongs to no side
-    (`side` is "all"), and every sample of it counts, whatever its time.
+    (`side` is "all"), and every sample of it counts, whatever its time. `constant_split` asks for those samples only that
+    were taken since the traffic was last split anew: what was seen at another weight is another experiment.
     """
 
     metric: str
     side: Side = "all"
     offset_s: float = 0.0
     baseline: str | None = None
+    constant_split: bool = False
 
 
 class Need(NamedTuple):

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from gates.condition import Condition, MetricFacts
 from gates.mann_whitney import Shift, location_shift, smallest_p_value, superiority
 from gates.observation import FloatArray, Need, Observations
-from gates.two_sides import needs_of, take_sides
+from gates.two_sides import LONGEST, needs_of, take_sides
 from gates.units import Duration, format_duration, show
 from gates.verdict import Finding, Verdict
 
@@ -110,10 +110,10 @@ def rank_sum_test(control: FloatArray, experiment: FloatArray, options: RankSumO
 
 
 class RankSum(Condition):
-    """`rank_sum`: the canary's samples of the last `over` rank as the stable side's do."""
+    """`rank_sum`: the canary's samples since the last change of the weight (at most `over`) rank as the stable side's do."""
 
     metric: str
-    over: Duration
+    over: Duration = LONGEST
     worse: Worse = "either"
     confidence: float = Field(default=0.98, gt=0.5, lt=1)
     tolerance: float = Field(default=0.25, ge=0)

@@ -1,7 +1,8 @@
 """Canary against stable, watched all the time: the judge that may be asked at every look without crying wolf.
 
-The sides are paired in time, which cancels whatever hits both, and handed to `sequential_arrays`, which decides. The
-stable side's samples from before the canary's first are its history.
+The sides are paired in time, which cancels whatever hits both, and handed to `sequential_arrays`, which decides. They are
+looked at since the weight was last changed, as a difference at another weight is another one; where requests are counted,
+the stable side's samples from before that are its history.
 
 What it does not promise: that a fault which starts late in a long window is seen soon, as it is averaged with the healthy
 time before; keep `over` to the time in which it should be seen, or use a trigger for it. When `over` is shorter than the
@@ -26,7 +27,7 @@ from gates.sequential_arrays import (
     judge_rates,
     sequential_test,
 )
-from gates.two_sides import needs_of, paired_in_time, take_sides
+from gates.two_sides import LONGEST, needs_of, paired_in_time, take_sides
 from gates.units import Duration, Quantity, UnitError, dimension, format_duration
 from gates.verdict import Finding
 
@@ -37,11 +38,11 @@ FEWEST_PAIRED = 0.5
 
 
 class Sequential(Condition):
-    """`sequential`: at every look since the start of the soak (at most `over`), canary and stable differ by no more
-    than the smallest effect that matters."""
+    """`sequential`: at every look since the last change of the weight (at most `over`), canary and stable differ by no
+    more than the smallest effect that matters."""
 
     metric: str
-    over: Duration
+    over: Duration = LONGEST
     worse: Worse = "higher"
     requests: str | None = None
     """The metric that counts the requests (per interval, or a rate), where `metric` is the share of them that failed."""
@@ -60,10 +61,10 @@ class Sequential(Condition):
         return self
 
     def needs(self) -> tuple[Need, ...]:
-        needed = needs_of(self.metric, self.over.total_seconds())
+        over_s = self.over.total_seconds()
         if self.requests is None:
-            return needed
-        return needed + needs_of(self.requests, self.over.total_seconds())
+            return needs_of(self.metric, over_s)
+        return needs_of(self.metric, over_s, history=True) + needs_of(self.requests, over_s, history=True)
 
     def problems(self, metrics: Mapping[str, MetricFacts]) -> list[str]:
         found = []
@@ -85,7 +86,8 @@ class Sequential(Condition):
 
     def judge(self, observations: Observations, now_s: float) -> Finding:
         window_s = self.over.total_seconds()
-        sides = take_sides(observations, self.metric, window_s=window_s, now_s=now_s)
+        history = self.requests is not None
+        sides = take_sides(observations, self.metric, window_s=window_s, now_s=now_s, history=history)
         if isinstance(sides, str):
             return self.unknown(sides)
         unit = sides.stable.unit
@@ -100,7 +102,7 @@ class Sequential(Condition):
                 return self.unknown(f"{self.metric}: {too_few}")
             with np.errstate(all="ignore"):
                 return self._found(judge_means(pairs.rows[0], pairs.rows[1], options, unit))
-        counted = take_sides(observations, self.requests, window_s=window_s, now_s=now_s)
+        counted = take_sides(observations, self.requests, window_s=window_s, now_s=now_s, history=True)
         if isinstance(counted, str):
             return self.unknown(counted)
         try:

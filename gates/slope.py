@@ -36,7 +36,8 @@ def robust_slope(times_s: FloatArray, values: FloatArray, confidence: float) -> 
     kept = kept / scale
     n = times.size
     first, second = _pairs(n)
-    slopes = np.sort((kept[second] - kept[first]) / (times[second] - times[first]))
+    slopes = (kept.take(second) - kept.take(first)) / (times.take(second) - times.take(first))
+    slopes.sort()
     middle = _middle(slopes)
     level = _middle(np.sort(kept - middle * (times - times[-1] / 2)))
     inflation = _inflation(kept - middle * times)
@@ -89,11 +90,11 @@ def _thinned(times_s: FloatArray, values: FloatArray) -> tuple[FloatArray, Float
         return times_s, values
     kept = times_s.size // each * each
     rows = (-1, each)
-    return _middles(times_s[-kept:].reshape(rows)), _middles(values[-kept:].reshape(rows))
+    return _middles(times_s[-kept:].reshape(rows)), _middles(np.sort(values[-kept:].reshape(rows), axis=1))
 
 
-def _middles(rows: FloatArray) -> FloatArray:
-    """The median of each row; np.median does the same at three times the cost."""
-    ordered, half = np.sort(rows, axis=1), rows.shape[1] // 2
-    middles: FloatArray = ordered[:, half] if rows.shape[1] % 2 else ordered[:, half - 1] / 2 + ordered[:, half] / 2
+def _middles(ordered: FloatArray) -> FloatArray:
+    """The median of each row, which ascends; np.median does the same at three times the cost."""
+    half = ordered.shape[1] // 2
+    middles: FloatArray = ordered[:, half] if ordered.shape[1] % 2 else ordered[:, half - 1] / 2 + ordered[:, half] / 2
     return middles

@@ -17,9 +17,9 @@ level, or an amount in the metric's unit; 0 when left out):
 
 from collections.abc import Mapping
 from datetime import timedelta
+from math import isfinite, isnan
 from typing import Literal, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from gates.condition import Condition, MetricFacts
@@ -101,10 +101,10 @@ class Trend(Condition):
         over_s = self.over.total_seconds()
         change, low, high = slope.slope * over_s, slope.lower * over_s, slope.upper * over_s
         numbers = {"change": change, "lower": low, "upper": high, "margin": margin, "level": slope.level}
-        usable = {name: number for name, number in numbers.items() if np.isfinite(number)}
+        usable = {name: number for name, number in numbers.items() if isfinite(number)}
         between = f"{show(low, unit)} to {show(high, unit)} at {self.confidence:g} confidence"
         what = f"{self.metric} changed by {show(change, unit)} ({between}) over {format_duration(self.over)}"
-        if np.isnan([change, low, high, margin]).any():
+        if any(isnan(number) for number in (change, low, high, margin)):
             return self.unknown(f"{self.metric}: no slope can be computed from its samples")
         yes = no = False
         match self.is_:

@@ -4,6 +4,7 @@ Everything that must not become evidence stops here: a side that was not asked, 
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from gates.observation import FloatArray, Need, Observations, Selector, Series, 
 from gates.units import format_duration
 
 STALE_AFTER_INTERVALS = 3.0
+LONGEST = timedelta(days=1)
+"""How far back a statistical judge looks at most, unless the plan says `over`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +43,26 @@ class Paired:
     """Moments since the first common one at which one series had a sample and another had none, or NaN."""
 
 
-def needs_of(metric: str, window_s: float) -> tuple[Need, Need]:
-    """What a judge of both sides must be given."""
-    return Need(Selector(metric, "canary"), window_s), Need(Selector(metric, "stable"), window_s)
+def needs_of(metric: str, window_s: float, *, history: bool = False) -> tuple[Need, Need]:
+    """What a judge of both sides must be given: their samples since the traffic was last split anew, at most `window_s`.
+
+    With `history` the stable side's from before that as well, as far back again.
+    """
+    canary = Need(Selector(metric, "canary", constant_split=True), window_s)
+    stable = Selector(metric, "stable", constant_split=not history)
+    return canary, Need(stable, 2 * window_s if history else window_s)
 
 
-def take_sides(observations: Observations, metric: str, *, window_s: float, now_s: float) -> TwoSides | str:
-    """Both sides, or the reason why there is nothing to judge."""
+def take_sides(
+    observations: Observations, metric: str, *, window_s: float, now_s: float, history: bool = False
+) -> TwoSides | str:
+    """Both sides, or the reason why there is nothing to judge; `history` as in `needs_of`."""
     taken = {}
-    for side in ("stable", "canary"):
-        found = _take_side(observations, metric, side, window_s=window_s, now_s=now_s)
+    for selector, reach_s in reversed(needs_of(metric, window_s, history=history)):
+        found = _take_side(observations, selector, window_s=reach_s, now_s=now_s)
         if isinstance(found, str):
             return found
-        taken[side] = found
+        taken[selector.side] = found
     return TwoSides(stable=taken["stable"], canary=taken["canary"])
 
 
@@ -61,7 +71,7 @@ def paired_in_time(*series: Series, interval_s: float | None = None) -> Paired:
 
     `interval_s` is the longest spacing among them unless given.
     """
-    interval_s = interval_s or max(one.interval_s for one in series)
+    interval_s = interval_s or max((one.interval_s for one in series), default=0.0)
     slots = [np.floor(one.times_s / interval_s + 0.5) for one in series]
     usable = [np.isfinite(one.values) for one in series]
     finite = [_last_of_each(slot[kept], one.values[kept]) for slot, kept, one in zip(slots, usable, series, strict=True)]
@@ -74,14 +84,17 @@ def paired_in_time(*series: Series, interval_s: float | None = None) -> Paired:
     return Paired(rows, common, interval_s, int(expected - common.size))
 
 
-def _take_side(observations: Observations, metric: str, side: Side, *, window_s: float, now_s: float) -> Series | str:
-    found = observations.get(Selector(metric, side))
+def _take_side(observations: Observations, selector: Selector, *, window_s: float, now_s: float) -> Series | str:
+    metric, side = selector.metric, selector.side
+    found = observations.get(selector, observations.get(Selector(metric, side)))
     if found is None:
         return f"{metric} of {side}: was not measured"
     if isinstance(found, Unavailable):
         return f"{metric} of {side}: source out of reach: {found.reason}"
     if found.labels is not None:
         return f"{metric} of {side}: is a category; a statistical judge needs numbers"
+    if not (np.isfinite(found.interval_s) and found.interval_s > 0):
+        return f"{metric} of {side}: the spacing of samples is {found.interval_s} s, not known"
     series = found.window(start_s=now_s - window_s, end_s=now_s)
     with_value = series.times_s[np.isfinite(series.values)]
     if with_value.size == 0:

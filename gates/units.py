@@ -116,7 +116,7 @@ class Quantity:
         if isinstance(text, bool) or text is None:
             raise ValueError(f"{text!r} is not a quantity: write a number with its unit, such as 700ms or 0.75%")
         if isinstance(text, int | float):
-            return cls(_finite(float(text), text))
+            return cls(_finite(_float(text), text))
         match = _QUANTITY.fullmatch(str(text))
         if match is None:
             raise ValueError(f"{str(text)!r} is not a quantity: write a number with its unit, such as 700ms or 0.75%")
@@ -148,6 +148,13 @@ def _written(amount: object) -> str:
     return f"{amount.value!r}{amount.unit}" if float(f"{amount.value:g}") != amount.value else str(amount)
 
 
+def _float(written: int | float) -> float:
+    try:
+        return float(written)
+    except OverflowError:
+        return math.inf
+
+
 def _finite(value: float, written: object) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{written!r} is not a finite number")
@@ -164,10 +171,19 @@ def _converted(value: float, written: str, wanted: str) -> float:
 
 
 def show(value: float, unit: str, *, digits: int = 4) -> str:
-    """A measured value for people: significant digits and the unit; a ratio is shown in percent."""
+    """A measured value for people: significant digits and the unit; a ratio is shown in percent, a count is a number."""
     if unit == "ratio":
-        return f"{value * 100:.{digits}g} %"
-    return f"{value:.{digits}g} {unit}".rstrip()
+        return f"{_plain(value * 100, digits)} %"
+    return f"{_plain(value, digits)} {'' if unit == 'count' else unit}".rstrip()
+
+
+_PLAIN_BELOW = 1e15
+
+
+def _plain(value: float, digits: int) -> str:
+    """Without an exponent up to 1e15, as people write numbers."""
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text and abs(value) < _PLAIN_BELOW else text
 
 
 def show_pair(left: float, right: float, unit: str) -> tuple[str, str]:

@@ -14,9 +14,13 @@ from gates.window import Missing, newest
 from tasks.workspace import Measured, Workspace
 
 MADE = "responses made"
-"""The entry of the saved states that holds what was answered already; no trigger can have this name."""
+CHANGED = "values changed"
+LADDERS = "mode ladders"
 KNOWN = "known before"
-"""The entry that names the triggers that had data once: their series are there, and one that is missing is missed."""
+KEPT = (MADE, CHANGED, LADDERS, KNOWN)
+"""Entries of the saved states beside the triggers' own, which no trigger can be named: what was answered already, the
+values that were changed for triggers that may recover, where each ladder stands, and which triggers had data
+once: their series are there, and one that is missing is missed. They outlive a change of phase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ def judge_triggers(
     set_off: frozenset[str],
 ) -> Judgement:
     """Move every trigger's state on to `now_s` (plan time). `set_off` are the manual ones that a person set off."""
-    states: dict[str, Any] = {}
+    states: dict[str, Any] = {name: guarded.trigger_states[name] for name in KEPT if name in guarded.trigger_states}
     findings: dict[str, Finding] = {}
     firing: list[Firing] = []
     for name, trigger in triggers.items():
@@ -76,10 +80,9 @@ def judge_triggers(
         if after.firing:
             since_s = after.firing_since_s if after.firing_since_s is not None else now_s
             firing.append(Firing(name, trigger.respond, since_s, trigger.settle.total_seconds()))
-    history = guarded.trigger_states.get(MADE, [])
-    states[MADE] = history
+    history = states.setdefault(MADE, [])
     known = {name for name, found in findings.items() if truth_of(found) is not None}
-    states[KNOWN] = sorted(known | set(guarded.trigger_states.get(KNOWN, [])))
+    states[KNOWN] = sorted(known | set(states.get(KNOWN, [])))
     answers = due(firing, [_made(one) for one in history], now_s, decision_tree=workspace.plan.decision_tree)
     return Judgement(answers, findings, states, now_s)
 

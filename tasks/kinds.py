@@ -2,10 +2,17 @@
 
 from chrysalis.plan.steps import RUNNABLE
 from tasks.approve import sign_off
+from tasks.back_up import back_up
+from tasks.carry_data import export_data, import_data
+from tasks.deploy import deploy
 from tasks.evaluate_gate import gate, verify
+from tasks.layers import activate, deactivate
+from tasks.load_test import load_test
 from tasks.migrate import migrate
 from tasks.notify import notify
+from tasks.operate import operate
 from tasks.record_baseline import record_baseline
+from tasks.restore import restore
 from tasks.run_command import run_command
 from tasks.set_flag import set_flag
 from tasks.set_route import set_route
@@ -19,8 +26,17 @@ KINDS: dict[str, StepKind] = {
     kind.name: kind
     for kind in (
         migrate,
+        back_up,
+        restore,
+        export_data,
+        import_data,
+        deploy,
+        activate,
+        deactivate,
+        operate,
         set_flag,
         smoke_test,
+        load_test,
         set_route,
         set_weight,
         soak,

@@ -19,6 +19,7 @@ from gates.progress import Outcome
 from tasks import approve
 from tasks.artifacts import artifact_key, show_markdown
 from tasks.claims import claims
+from tasks.judging import KEPT
 from tasks.prefect_api import answer
 from tasks.report import report_markdown, timeline_markdown
 from tasks.rolling_back import settle
@@ -159,7 +160,7 @@ def arm(rollout_id: str, token: int, phase: Phase) -> None:
     if workspace.rollout.dry_run or not (exposes or workspace.rollout.weight_percent):
         return
     triggers: dict[str, object] = {name: {} for name in workspace.plan.triggers_at(phase.name)}
-    workspace.ledger.arm_guard(rollout_id, token, triggers=triggers, now=utc_now())
+    workspace.ledger.arm_guard(rollout_id, token, triggers=triggers, now=utc_now(), keep=KEPT)
 
 
 def enter(rollout_id: str, token: int, phase: str) -> None:

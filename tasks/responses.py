@@ -1,7 +1,5 @@
 """The watch's hands: one response to one trigger that fires, made now, recorded with its cause, and told."""
 
-from typing import Any
-
 from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, SettingsError, SickerSide, TargetError
 from chrysalis.plan.parts import Severity
@@ -18,19 +16,23 @@ from gates.response import (
     Value,
 )
 from tasks.healthier import hold, require_healthier
+from tasks.ladders import Ladders
 from tasks.lifecycle import take_over
 from tasks.notify import tell
 from tasks.rolling_back import ask
 from tasks.safety import make_safe
 from tasks.step import log
+from tasks.values import ACTOR, Change, set_values
 from tasks.workspace import Workspace
 
-ACTOR = "watch"
 
+def respond(workspace: Workspace, firing: Firing, reason: str, ladders: Ladders) -> Change | None:
+    """Make the response, verified by reading back; returns the values that it changed, where it changes values.
 
-def respond(workspace: Workspace, firing: Firing, reason: str) -> None:
-    """Make the response, verified by reading back. What changes traffic takes a new token first, so that no process that
-    runs now can undo it. Raises TargetError when it could not be made; it is then due again at the next tick."""
+    What changes traffic takes a new token first, so that no process that runs now can undo it. Raises TargetError when it
+    could not be made; it is then due again at the next tick.
+    """
+    changed = None
     response = firing.response
     cause = f"{firing.trigger}: {reason}"
     match response:
@@ -50,9 +52,9 @@ def respond(workspace: Workspace, firing: Firing, reason: str) -> None:
             held = f"weight {now_percent} % → {percent} %: {cause}; `chrysalis resume {workspace.rollout.id}` goes on"
             ask(workspace.rollout.id, "pause", by=ACTOR, reason=held)
         case SwitchOff() | Throttle() | SetValue():
-            set_values(workspace, response, cause)
+            changed = set_values(workspace, response.target, changes_of(response), cause)
         case StepDown():
-            raise SettingsError(f"{firing.trigger}: ladder {response.ladder} has no target that can be stepped down yet")
+            ladders.step_down(response.ladder, response.to, cause)
         case Notify() | Page():
             tell_of(workspace, firing, reason)
         case _:
@@ -60,6 +62,7 @@ def respond(workspace: Workspace, firing: Firing, reason: str) -> None:
     if not response.notice:
         tell_of(workspace, firing, reason)
     log().warning("%s: %s → %s", workspace.rollout.id, cause, response.kind)
+    return changed
 
 
 def _require_healthier(workspace: Workspace) -> None:
@@ -78,32 +81,15 @@ def _lower(workspace: Workspace, percent: int, cause: str) -> None:
     taken.ledger.set_position(row.id, taken.token, phase=row.phase, weight_percent=weight, status_text=cause, now=utc_now())
 
 
-def set_values(workspace: Workspace, response: SwitchOff | Throttle | SetValue, cause: str) -> None:
-    """Change the target's values as the response says, verified, and record what stood before. Raises TargetError."""
+def changes_of(response: SwitchOff | Throttle | SetValue) -> dict[str, Value]:
+    """The values that the response sets on its target."""
     match response:
         case SwitchOff():
-            changes: dict[str, Value] = {response.feature: False}
+            return {response.feature: False}
         case Throttle():
-            changes = {response.setting: response.to}
+            return {response.setting: response.to}
         case SetValue():
-            changes = response.changes
-    switchboard = workspace.switchboard(response.target)
-    before = switchboard.read()
-    after = switchboard.write(changes, workspace.stamp(f"watch.{response.target}"))
-    workspace.ledger.record_action(
-        workspace.rollout.id,
-        None,
-        actor=ACTOR,
-        action=f"set {response.target}",
-        before=_only(before, changes),
-        after=_only(after, changes),
-        cause=cause,
-        now=utc_now(),
-    )
-
-
-def _only(values: Any, names: Any) -> dict[str, Any]:
-    return {name: values.get(name) for name in names}
+            return response.changes
 
 
 def tell_of(workspace: Workspace, firing: Firing, reason: str) -> None:

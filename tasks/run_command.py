@@ -27,8 +27,8 @@ def run(workspace: Workspace, planned: PlannedStep, spec: RunCommand, before: Be
 
 def undo(workspace: Workspace, planned: PlannedStep, spec: RunCommand, before: Before) -> str:
     """Run the plan's own undo, where it has one."""
-    if spec.undo is None:
-        return "the plan has no undo for it"
+    if spec.undo is None or spec.undo == "nothing":
+        return "nothing to take back" if spec.undo else "the plan has no undo for it"
     _run(workspace, spec, spec.undo, planned.id)
     return "ran " + " ".join(spec.undo)
 

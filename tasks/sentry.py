@@ -8,7 +8,7 @@ A soak is counted by what was watched: the time since the last tick, at most `MO
 when a source could not be asked. That time, and every silence, is measured by a steady clock: the wall clock may be set.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,8 +18,11 @@ from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, LedgerUnavailable, StaleToken
 from chrysalis.ledger import Guarded, Lease, Ledger, Request, Rollout, Tick, Wait
 from gates.response import Firing
+from gates.trigger import Trigger
+from tasks import ladders as mode_ladders
 from tasks.insist import Insistence
-from tasks.judging import Judgement, armed, asked_for, blindness, judge_triggers
+from tasks.judging import CHANGED, LADDERS, Judgement, armed, asked_for, blindness, judge_triggers
+from tasks.ladders import Ladders
 from tasks.lifecycle import LEASE_S
 from tasks.notify import tell
 from tasks.prefect_api import Nudge, RunCancelled
@@ -29,6 +32,7 @@ from tasks.signs import Signs
 from tasks.spool import Spool
 from tasks.standby import Standby
 from tasks.step import log
+from tasks.values import put_back, remember
 from tasks.waits import Glance, counted_s, settle
 from tasks.workspace import Workspace, settings
 
@@ -154,21 +158,30 @@ class Sentry:
         try:
             workspace = Workspace.open(row.id, row.token)
             triggers = armed(workspace, guarded)
-            measured = workspace.observe(asked_for(triggers), now)
+            stepping = mode_ladders.asked_for(workspace.plan) if guarded.armed_at is not None else []
+            measured = workspace.observe([*asked_for(triggers), *stepping], now)
             mine = [request for request in asked if request.rollout_id == row.id]
+            max_gap_s = self._most_gap_s * workspace.clock.speed
             judgement = judge_triggers(
                 triggers,
                 guarded,
                 measured,
                 workspace=workspace,
                 now_s=workspace.clock.to_plan(now.timestamp()),
-                max_gap_s=self._most_gap_s * workspace.clock.speed,
+                max_gap_s=max_gap_s,
                 set_off=frozenset(str(one.arguments.get("trigger")) for one in mine if one.kind == "set_off"),
             )
             back = [request for request in mine if request.kind in GOING_BACK]
             self._insistence.look(workspace, back)
             if row.state != "rolling_back" and not back:
-                self._respond(workspace, judgement, [request for request in mine if request.kind == "set_off"])
+                ladders = Ladders.of(workspace, judgement.states, judgement.now_s)
+                self._respond(workspace, triggers, judgement, mine, ladders)
+                if changed := judgement.states.get(CHANGED):
+                    judgement.states[CHANGED] = put_back(workspace, triggers, judgement.states, changed)
+                if guarded.armed_at is not None:
+                    ladders.look(measured, max_gap_s)
+                    ladders.answer([request for request in mine if request.kind == mode_ladders.SET_MODE])
+                    judgement.states[LADDERS] = ladders.as_json()
             blind = blindness(triggers, measured, judgement, exposed=bool(row.weight_percent))
             self._note_blindness(workspace, blind)
             return Look(guarded, workspace, judgement, blind)
@@ -181,10 +194,18 @@ class Sentry:
             log().exception("%s could not be looked at", row.id)
         return None
 
-    def _respond(self, workspace: Workspace, judgement: Judgement, set_off: list[Request]) -> None:
+    def _respond(
+        self,
+        workspace: Workspace,
+        triggers: Mapping[str, Trigger],
+        judgement: Judgement,
+        asked: list[Request],
+        ladders: Ladders,
+    ) -> None:
+        set_off = [request for request in asked if request.kind == "set_off"]
         for firing in judgement.due:
             try:
-                respond(workspace, firing, _why(firing, judgement, set_off))
+                changed = respond(workspace, firing, _why(firing, judgement, set_off), ladders)
             except LedgerUnavailable:
                 raise
             except ChrysalisError as error:
@@ -193,6 +214,9 @@ class Sentry:
                 )
                 continue
             judgement.having_made(firing)
+            if changed is not None and triggers[firing.trigger].recover is not None:
+                kept = judgement.states.get(CHANGED, {})
+                judgement.states[CHANGED] = remember(kept, firing.trigger, changed)
             for request in set_off:
                 if request.arguments.get("trigger") == firing.trigger:
                     self.ledger.settle_request(request.id, f"answered: {firing.response.kind}", now=utc_now(), by="watch")

@@ -23,16 +23,19 @@ from chrysalis.errors import ChrysalisError, LedgerError, LedgerUnavailable, Sic
 from chrysalis.ledger import Baseline, Guarded, Lease, Ledger
 from chrysalis.plan.parts import ManualSource
 from chrysalis.targets.base import Stamp
-from gates.response import Firing, ReduceWeight, RollBack, SetValue, SwitchOff, Throttle
+from gates.response import Firing, ReduceWeight, RollBack, SetValue, StepDown, SwitchOff, Throttle
+from gates.trigger import Trigger
 from tasks.healthier import page, require_healthier
-from tasks.judging import armed, asked_for, judge_triggers
+from tasks.judging import CHANGED, LADDERS, Judgement, armed, asked_for, judge_triggers
+from tasks.ladders import Ladders
 from tasks.lifecycle import take_over
 from tasks.notify import tell
-from tasks.responses import ACTOR, set_values, tell_of
+from tasks.responses import changes_of, tell_of
 from tasks.rolling_back import ask
 from tasks.safety import make_safe
 from tasks.spool import Spool, Spooled
 from tasks.step import log
+from tasks.values import ACTOR, remember, set_values
 from tasks.workspace import FROM_MEMORY, Workspace, written_from_memory
 
 LATE_TICKS = 5
@@ -74,6 +77,8 @@ class Recollection:
 
     def record_action(self, rollout_id: str, token: int | None, *, now: datetime, **action: Any) -> None:
         self._add(self._entry(rollout_id, now, **action, done=True))
+        # A second record of the same response is another action.
+        self.key += "+"
 
     def announce(self, rollout_id: str, action: str, cause: str) -> None:
         """Write down what is about to be done."""
@@ -244,7 +249,7 @@ class Standby:
         )
         for firing in judgement.due:
             try:
-                self._respond(one, firing, f"{firing.trigger}: {judgement.findings[firing.trigger].reason}")
+                self._respond(one, firing, judgement, triggers)
             except ChrysalisError as error:
                 log().error("%s: %s could not be answered, tried again: %s", guarded.rollout.id, firing.trigger, error)
                 continue
@@ -252,9 +257,10 @@ class Standby:
         one.guarded = replace(guarded, trigger_states=judgement.states)
         one.looked = True
 
-    def _respond(self, one: _Remembered, firing: Firing, cause: str) -> None:
+    def _respond(self, one: _Remembered, firing: Firing, judgement: Judgement, triggers: Mapping[str, Trigger]) -> None:
         workspace, memory, response = one.workspace, one.recollection, firing.response
-        row = workspace.rollout
+        row, states = workspace.rollout, judgement.states
+        cause = f"{firing.trigger}: {judgement.findings[firing.trigger].reason}"
         said = f"{cause} (seen while the ledger was out of reach)"
         memory.asks, memory.to_percent = None, None
         match response:
@@ -271,7 +277,14 @@ class Standby:
                 make_safe(workspace, response.weight_after(now_percent), actor=ACTOR, cause=said)
             case SwitchOff() | Throttle() | SetValue():
                 memory.announce(row.id, f"set {response.target}", said)
-                set_values(workspace, response, said)
+                changed = set_values(workspace, response.target, changes_of(response), said)
+                if triggers[firing.trigger].recover is not None:
+                    states[CHANGED] = remember(states.get(CHANGED, {}), firing.trigger, changed)
+            case StepDown():
+                memory.announce(row.id, f"ladder {response.ladder}", said)
+                ladders = Ladders.of(workspace, states, judgement.now_s)
+                ladders.step_down(response.ladder, response.to, said)
+                states[LADDERS] = ladders.as_json()
             case _:
                 pass
         tell_of(workspace, firing, said)

@@ -173,6 +173,12 @@ def stood_before(entries: Sequence[JournalEntry]) -> Before | None:
     return None if begun is None else begun.detail.get("before") or {}
 
 
+def effect_key(workspace: Workspace, planned: PlannedStep) -> str:
+    """A name for this run of the step: the same after a crash, another one once the step was done and runs again."""
+    earlier = workspace.ledger.journal(workspace.rollout.id, step_id=planned.id)
+    return f"{workspace.rollout.id}/{planned.id}/{1 + sum(entry.event == 'done' for entry in earlier)}"
+
+
 def _goes_on_waiting(workspace: Workspace, entries: Sequence[JournalEntry]) -> bool:
     """Whether the newest attempt at the step opened a wait and has not ended; it is gone on with, not begun anew."""
     if not entries or entries[-1].event != "begun":

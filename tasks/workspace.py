@@ -7,7 +7,8 @@ slow to make (a parsed plan, a connection) is kept per process.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
 
 from chrysalis import wiring
 from chrysalis.clock import PlanClock
@@ -15,11 +16,13 @@ from chrysalis.errors import SettingsError
 from chrysalis.ledger import Ledger, Rollout
 from chrysalis.metrics.base import MetricSource
 from chrysalis.metrics.fetch import fetch
+from chrysalis.people import People, load_people
 from chrysalis.plan import Plan, parse_plan
 from chrysalis.plan.parts import ManualSource
 from chrysalis.plan.steps import SetWeight
 from chrysalis.settings import Settings
 from chrysalis.targets.base import Stamp, Switchboard, TrafficRouter
+from chrysalis.targets.operator import HttpOperator
 from gates.condition import Condition
 from gates.observation import Need, Observations
 from tasks.entered import EnteredSource, recorded
@@ -30,6 +33,9 @@ TOKENS_PER_ROLLOUT = 1_000_000
 
 FROM_MEMORY = "standby."
 """How the step in a stamp begins that the watch wrote while the ledger was out of reach."""
+
+SPLITTING = frozenset({"set_weight", "set_route"})
+"""Steps after which other users or requests reach the canary."""
 
 
 @cache
@@ -53,6 +59,19 @@ def open_ledger() -> Ledger:
 def plan_of(rollout_id: str) -> Plan:
     """The plan as it was when the rollout started; a later change of the file changes nothing."""
     return parse_plan(open_ledger().plan_text(rollout_id), f"the plan of {rollout_id}").plan
+
+
+def people_of(plan: Plan) -> People:
+    """The people as they are now, with the roles that the plan gives. Raises PlanError when the file is wrong or gone."""
+    file = settings().people_file
+    if file is None:
+        return People.of_plan(plan)
+    return _people(file, file.stat().st_mtime_ns if file.exists() else 0).for_plan(plan)
+
+
+@lru_cache(maxsize=4)
+def _people(file: Path, changed_ns: int) -> People:
+    return load_people(file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +101,11 @@ class Workspace:
         """Raises UnknownRollout, LedgerUnavailable."""
         ledger = open_ledger()
         return cls(ledger, ledger.get(rollout_id), token, plan_of(rollout_id), settings())
+
+    @property
+    def people(self) -> People:
+        """Read anew at every look: who left may not sign any more. Raises PlanError when the file is wrong."""
+        return people_of(self.plan)
 
     @cached_property
     def clock(self) -> PlanClock:
@@ -114,6 +138,12 @@ class Workspace:
     def database_url(self, name: str) -> str:
         return wiring.database_url(self.plan, name, self.variables)
 
+    def operator(self, name: str) -> HttpOperator:
+        return wiring.operator(self.plan, name, self.variables)
+
+    def database(self, name: str) -> wiring.ServiceDatabase:
+        return wiring.database(self.plan, name, self.variables, self.settings.home)
+
     def observe(self, conditions: Iterable[Condition], now: datetime) -> "Measured":
         """Everything that the conditions ask for, measured at `now` (real time). What cannot be had is an Unavailable.
 
@@ -133,11 +163,20 @@ class Workspace:
     def measure(self, needs: Sequence[Need], now: datetime) -> Observations:
         """The series that are needed, measured at `now` (real time); recorded baselines from the ledger."""
         facts = {"service": self.plan.service, "version": self.rollout.version}
-        observations = dict(fetch(needs, self.plan.metrics, self.sources, self.clock, now, variables=facts))
+        split_at = self.split_at() if any(need.selector.constant_split for need in needs) else None
+        observations = dict(
+            fetch(needs, self.plan.metrics, self.sources, self.clock, now, variables=facts, split_at=split_at)
+        )
         for selector in observations:
             if selector.baseline is not None:
                 observations[selector] = recorded(self.ledger, self.rollout.id, selector)
         return observations
+
+    def split_at(self) -> datetime | None:
+        """The real time at which the rollout's weight was last changed, by a step or by a safe action; None before that."""
+        journal, actions = self.ledger.journal(self.rollout.id), self.ledger.actions(self.rollout.id)
+        times = [entry.at for entry in journal if entry.event == "done" and entry.kind in SPLITTING]
+        return max([*times, *(action.at for action in actions if action.action == "make_safe")], default=None)
 
     @cached_property
     def sources(self) -> Mapping[str, MetricSource]:

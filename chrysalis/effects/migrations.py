@@ -22,8 +22,8 @@ from typing import Literal
 import psycopg
 from psycopg.rows import class_row
 
-from chrysalis.effects.migration_files import Direction, Migration, Script, read_migrations
 from chrysalis.errors import StepFailed, TargetUnavailable
+from chrysalis.plan.migration_files import Direction, Migration, Script, read_migrations
 
 LOCK_KEY = 0x6368_7279  # "chry"
 CONNECT_TIMEOUT_S = 10

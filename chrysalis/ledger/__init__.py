@@ -4,8 +4,11 @@ from chrysalis.ledger.canonical import canonical_hash, canonical_json
 from chrysalis.ledger.chain import AuditEntry, AuditHead, AuditProblem
 from chrysalis.ledger.records import (
     Action,
+    Attempt,
     Baseline,
     Beat,
+    Delegation,
+    Factor,
     Guarded,
     JournalEntry,
     Lease,
@@ -27,11 +30,14 @@ from chrysalis.ledger.store import Ledger
 __all__ = [
     "CLAIMS",
     "Action",
+    "Attempt",
     "AuditEntry",
     "AuditHead",
     "AuditProblem",
     "Baseline",
     "Beat",
+    "Delegation",
+    "Factor",
     "Guarded",
     "JournalEntry",
     "Lease",

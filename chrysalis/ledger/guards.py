@@ -5,7 +5,7 @@ states of the triggers that stay, so that a `for` that was nearly over is not be
 and not in the audit; arming and disarming are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -27,13 +27,19 @@ _GUARD = (_TABLE.c.armed_at, _TABLE.c.triggers, _TABLE.c.trigger_states)
 class Guards(Part):
     """The watch's view of the ledger."""
 
-    def arm_guard(self, rollout_id: str, token: int, *, triggers: Details, now: datetime) -> None:
-        """Have the watch judge `triggers` (name to what it needs to know) from now on. Raises StaleToken."""
+    def arm_guard(
+        self, rollout_id: str, token: int, *, triggers: Details, now: datetime, keep: Collection[str] = ()
+    ) -> None:
+        """Have the watch judge `triggers` (name to what it needs to know) from now on. Raises StaleToken.
+
+        `keep` names states that stay besides those of the triggers: what was answered already, where a ladder stands.
+        """
         with self._database.write(now) as tx:
             rollout = tx.fenced(rollout_id, token)
             row = tx.one(select(*_GUARD).where(_TABLE.c.rollout_id == rollout_id))
             armed = row is not None and row.armed_at is not None
-            kept = {name: state for name, state in row.trigger_states.items() if name in triggers} if row and armed else {}
+            stays = {*triggers, *keep}
+            kept = {name: state for name, state in row.trigger_states.items() if name in stays} if row and armed else {}
             values: dict[str, Any] = {"triggers": triggers, "trigger_states": kept}
             if not armed:
                 values["armed_at"] = tx.now

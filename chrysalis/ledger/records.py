@@ -151,7 +151,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignOff:
-    """One person's standing decision on one step, bound to what was shown. `proof` says how the person was known."""
+    """One person's standing decision on one step, bound to what was shown. `proof` says how the person was known.
+
+    `shown` is what findings_hash is over; `on_behalf_of` names who delegated; `void` says why it counts no more.
+    """
 
     rollout_id: str
     step_id: str
@@ -164,6 +167,47 @@ class SignOff:
     door: Door
     at: datetime
     proof: Details = field(default_factory=dict)
+    release: str = ""
+    shown: Any = None
+    on_behalf_of: str | None = None
+    void: str | None = None
+
+    @property
+    def principal(self) -> str:
+        """Whose decision it is: of the person, or of whoever delegated to them."""
+        return self.on_behalf_of or self.approver
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """What somebody's one-time codes are checked by; `sealed` is encrypted and bound to the name."""
+
+    person: str
+    sealed: str
+    enrolled_at: datetime
+    enrolled_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a person's one-time code."""
+
+    at: datetime
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """`taker` may sign for `giver` until then, unless it was ended before."""
+
+    id: int
+    giver: str
+    taker: str
+    reason: str
+    made_by: str
+    made_at: datetime
+    until: datetime
+    ended_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

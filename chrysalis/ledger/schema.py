@@ -167,6 +167,61 @@ sign_offs = Table(
     Column("door", CleanText, nullable=False),
     Column("at", UtcTime, nullable=False),
     Column("proof", Json, nullable=False),
+    Column("release", CleanText, nullable=False, server_default=""),
+    Column("shown", Json),
+    Column("on_behalf_of", CleanText),
+    Column("void", CleanText),
+)
+
+shown_forms = Table(
+    "shown_forms",
+    metadata,
+    Column("wait_id", BIG, ForeignKey("waits.id"), primary_key=True),
+    Column("pause", Integer, primary_key=True),
+    Column("shown", Json, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
+factors = Table(
+    "factors",
+    metadata,
+    Column("person", CleanText, primary_key=True),
+    Column("sealed", CleanText, nullable=False),
+    Column("enrolled_at", UtcTime, nullable=False),
+    Column("enrolled_by", CleanText, nullable=False),
+)
+
+used_codes = Table(
+    "used_codes",
+    metadata,
+    Column("person", CleanText, primary_key=True),
+    Column("time_step", BIG, primary_key=True, autoincrement=False),
+    Column("subject", CleanText, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
+code_attempts = Table(
+    "code_attempts",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    Column("person", CleanText, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("right", Boolean, nullable=False),
+    Index("ix_code_attempts_person", "person", "at"),
+)
+
+delegations = Table(
+    "delegations",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    Column("giver", CleanText, nullable=False),
+    Column("taker", CleanText, nullable=False),
+    Column("reason", CleanText, nullable=False),
+    Column("made_by", CleanText, nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+    Column("until", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Index("ix_delegations_taker", "taker", "until"),
 )
 
 findings = Table(

@@ -12,6 +12,7 @@ from chrysalis.ledger.audit import Audit
 from chrysalis.ledger.database import Database, ping
 from chrysalis.ledger.evidence import Evidence
 from chrysalis.ledger.guards import Guards
+from chrysalis.ledger.identities import Identities
 from chrysalis.ledger.journal import Journal
 from chrysalis.ledger.leases import Leases
 from chrysalis.ledger.migrate import bring_up_to_date
@@ -24,7 +25,7 @@ PATIENCE_S = 10.0
 """How long a call waits for a lock or a connection before it says that the ledger is unavailable."""
 
 
-class Ledger(Rollouts, Journal, Waits, Guards, Requests, SignOffs, Evidence, Leases, Audit):
+class Ledger(Rollouts, Journal, Waits, Guards, Requests, SignOffs, Identities, Evidence, Leases, Audit):
     """The truth about all rollouts. Every failure of the database is LedgerUnavailable."""
 
     @classmethod

@@ -16,6 +16,7 @@ import httpx
 
 from chrysalis.errors import SettingsError
 from chrysalis.local.processes import Processes
+from chrysalis.sandbox import postgres
 from chrysalis.sandbox.ports import free_ports
 from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
@@ -47,6 +48,8 @@ def sandbox_variables(sandbox: Sandbox) -> dict[str, str]:
         "ENVOY_ROUTE_FILE": state.paths["route_file"],
         "SERVICE_URL": state.urls["service"],
         "SERVICE_DATABASE_URL": state.postgres["uri"],
+        "SERVICE_WAL_ARCHIVE": str(sandbox.layout.wal_archive),
+        "POSTGRES_PROGRAMS": str(postgres.programs()),
         "SERVICE_REPOSITORY": str(_repository(sandbox.folder / "repository")),
         "PROMETHEUS_URL": state.urls["prometheus"],
         "SCRAPE_INTERVAL_S": str(SandboxSettings.load_from(sandbox.folder).scrape_interval_s),

@@ -81,9 +81,13 @@ def fetch(
     now: datetime,
     *,
     variables: Mapping[str, str] | None = None,
+    split_at: datetime | None = None,
     deadline_s: float = DEADLINE_S,
 ) -> Observations:
     """A Series or an Unavailable for every selector needed, at the real time `now`; never raises.
+
+    `split_at` is the real time at which the traffic was last split anew; None is never. A selector with `constant_split`
+    is served from then on, a rate from when its whole window lies behind it.
 
     `variables` fill `{service}` and `{version}`; `stable_version`, where given, is the version of the stable side. A
     recorded baseline is not a measurement: the caller puts its own in place of the Unavailable.
@@ -91,6 +95,7 @@ def fetch(
     moment = _Moment(clock, now.timestamp(), variables or {})
     windows: dict[_Group, float] = {}
     groups: dict[Selector, _Group] = {}
+    reaches: dict[_Group, _Reach] = {}
     answers: dict[_Group, Series | Unavailable] = {}
     observations: dict[Selector, Series | Unavailable] = {}
     for selector, window_s in needs:
@@ -114,20 +119,30 @@ def fetch(
         elif text is None:
             answers[group] = Unavailable(f"metric {group.metric} has no query for the side {group.side}")
         else:
-            query = _query(group, definition, _reach(definition, source, window_s, clock.speed), text, moment)
+            reaches[group] = _reach(definition, source, window_s, clock.speed)
+            query = _query(group, definition, reaches[group], text, moment)
             by_source.setdefault(definition.source, {})[group] = query
 
+    clipped: dict[_Group, Series | Unavailable] = {}
     for name, replies in _ask(by_source, sources, deadline_s).items():
         for (group, query), reply in zip(by_source[name].items(), replies, strict=True):
-            answers[group] = _in_plan_time(
-                reply, query, moment, _pace(metrics[group.metric], query, windows[group], clock.speed)
-            )
-    observations.update({selector: answers[group] for selector, group in groups.items()})
+            pace = _pace(metrics[group.metric], query, windows[group], clock.speed)
+            answers[group] = _in_plan_time(reply, query, moment, pace)
+            clipped[group] = _in_plan_time(_since(reply, query, reaches[group], split_at), query, moment, pace)
+    for selector, group in groups.items():
+        observations[selector] = clipped.get(group, answers[group]) if selector.constant_split else answers[group]
     return observations
 
 
 def _text(query: "str | Mapping[Side, str]", side: Side) -> str | None:
     return query if isinstance(query, str) else query.get(side, query.get("all"))
+
+
+def _since(reply: Series | Unavailable, query: Query, reach: "_Reach", split_at: datetime | None) -> Series | Unavailable:
+    if isinstance(reply, Unavailable) or split_at is None:
+        return reply
+    settles_s = reach.rate_window_s if "{window}" in query.text else 0.0
+    return reply.window(start_s=split_at.timestamp() + settles_s, end_s=query.end_s)
 
 
 class _Reach(NamedTuple):

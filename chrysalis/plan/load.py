@@ -18,6 +18,7 @@ from chrysalis.errors import PlanError
 from chrysalis.plan.document import MOST_CHARACTERS, Location, place_of, plain, read_document, shown
 from chrysalis.plan.model import Plan
 from chrysalis.plan.problems import problems_in
+from chrysalis.plan.problems_way_back import migration_problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +59,20 @@ def read_text(path: Path) -> str:
 
 
 def load_plan(path: Path) -> LoadedPlan:
-    """Read and check a file. Raises PlanError with all problems, a line each."""
-    return parse_plan(read_text(path), str(path))
+    """Read and check a file, with the migrations beside it. Raises PlanError with all problems, a line each."""
+    return parse_plan(read_text(path), str(path), folder=path.parent)
 
 
-def parse_plan(text: str, file: str) -> LoadedPlan:
+def parse_plan(text: str, file: str, *, folder: Path | None = None) -> LoadedPlan:
     """Check a text; `file` is what messages call it. Raises PlanError with all problems, a line each."""
-    found = check_plan(text, file)
+    found = check_plan(text, file, folder=folder)
     if isinstance(found, Plan):
         return LoadedPlan(found, text, hashlib.sha256(text.encode()).hexdigest())
     raise PlanError("\n".join(str(problem) for problem in found))
 
 
-def check_plan(text: str, file: str) -> Plan | list[Problem]:
-    """The plan, or the problems that keep it from being one."""
+def check_plan(text: str, file: str, *, folder: Path | None = None) -> Plan | list[Problem]:
+    """The plan, or the problems that keep it from being one; with its folder, those of its migrations as well."""
     document = read_document(text)
     if isinstance(document, list):
         return [Problem(file, one.place.line, one.place.column, one.place.path, one.message) for one in document]
@@ -79,7 +80,8 @@ def check_plan(text: str, file: str) -> Plan | list[Problem]:
         plan = Plan.model_validate(plain(document))
     except ValidationError as error:
         return _placed(file, document, _told(error.errors(include_url=False)))
-    return _placed(file, document, problems_in(plan)) or plan
+    beside = [] if folder is None else migration_problems(plan, folder)
+    return _placed(file, document, [*problems_in(plan), *beside]) or plan
 
 
 def _placed(file: str, document: Any, found: Iterable[tuple[Location, str]]) -> list[Problem]:

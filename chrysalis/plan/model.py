@@ -4,7 +4,7 @@ A plan says everything by name, so that every reference can be checked before an
 `itinerary()` flattens it into the ordered steps that the journal and the decisions speak of.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -157,6 +157,11 @@ class Plan(Spec):
     def step(self, step_id: str) -> PlannedStep:
         """The step of that id. Raises KeyError."""
         return self._by_id[step_id]
+
+    @property
+    def step_ids(self) -> Collection[str]:
+        """The ids of all steps."""
+        return self._by_id.keys()
 
     @cached_property
     def _by_id(self) -> Mapping[str, PlannedStep]:

@@ -25,6 +25,8 @@ def _percent(value: object) -> object:
 Percent = Annotated[int, BeforeValidator(_percent), Field(ge=0, le=100, description="a share in percent: 30 or 30%")]
 Severity = Literal["info", "warning", "page"]
 Scalar = str | int | float | bool | None
+Proof = Literal["none", "code", "ssh", "any"]
+"""How a signer proves who they are: not at all, by a one-time code, by an SSH signature, by either."""
 
 
 # ── targets: what a rollout changes ────────────────────────────────────────────────────────────────────────────────
@@ -40,10 +42,12 @@ class Envoy(Spec):
 
 
 class Haproxy(Spec):
-    """HAProxy, changed through its runtime socket."""
+    """HAProxy, changed through its runtime socket: a backend with the servers `canary` and `stable`, and a map of routes."""
 
     socket: str
     backend: str
+    routes: str = Field(description="map file that the configuration names, with the keys `header` and `stamp`")
+    header: str | None = Field(default=None, description="`name: value` that the configuration routes while `header` is on")
 
 
 class HttpApi(Spec):
@@ -62,10 +66,11 @@ class Kubernetes(Spec):
 
 
 class SqlFlags(Spec):
-    """Feature flags in a table of the service's own database."""
+    """Feature flags in a table (name, value as JSON) of the service's own database."""
 
     url: str
     table: str = "feature_flags"
+    share: str = Field(default="rollout_percent", description="the flag that holds the percentage, for set_weight")
 
 
 class Unleash(Spec):
@@ -77,10 +82,17 @@ class Unleash(Spec):
 
 
 class Database(Spec):
-    """The service's PostgreSQL: migrations, backups, restores, read-only mode."""
+    """The service's PostgreSQL: migrations, backups, restores, read-only mode.
+
+    A point in time needs the server's archived log; what is new since a moment is told by a time column of each table.
+    """
 
     url: str
     migrations: str | None = None
+    wal_archive: str | None = Field(default=None, description="folder into which the server's archive_command copies")
+    time_columns: dict[str, str] = Field(
+        default_factory=dict, description="by table; else updated_at, created_at, timestamp"
+    )
 
 
 class Layers(Spec):
@@ -224,10 +236,11 @@ class SignOffRule(Spec):
     within: Duration | None = None
     remind: Duration | None = None
     starter_may_sign: bool = False
+    proof: Proof | None = Field(default=None, description="how a signer proves who they are; else as the people file says")
 
 
 class Person(Spec):
-    """Somebody who may act, by the name they sign with, and the roles they hold."""
+    """Roles that somebody holds in this plan, by the name they sign with; who people are is in the people file."""
 
     roles: tuple[str, ...] = Field(min_length=1)
     contact: str = ""

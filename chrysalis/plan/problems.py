@@ -1,8 +1,8 @@
 """Whether the parts of a plan fit each other: every name that is used is defined, every unit fits, every clock can tick.
 
-What a step needs is in `problems_steps.py`, whether the rollout as a whole is safe in `problems_safety.py`, whether people
-can sign in `problems_people.py`, and whether times can be kept in `problems_limits.py`. Each finding is
-a location in the document and a message that says what was found and what was expected.
+What a step needs is in `problems_steps.py`, whether the rollout as a whole is safe in `problems_safety.py`, whether its ways
+back can work in `problems_way_back.py`, whether people can sign in `problems_people.py`, and whether times can be kept in
+`problems_limits.py`. Each finding is a location in the document, and a message of what was found and what was expected.
 """
 
 from collections.abc import Iterator
@@ -23,6 +23,7 @@ from chrysalis.plan.problems_limits import limit_problems
 from chrysalis.plan.problems_people import people_problems
 from chrysalis.plan.problems_safety import safety_problems
 from chrysalis.plan.problems_steps import step_problems
+from chrysalis.plan.problems_way_back import way_back_problems
 from gates.ladder import Ladder
 from gates.response import ReduceWeight, SetValue, StepDown, SwitchOff, Throttle
 from gates.trigger import Trigger
@@ -37,6 +38,7 @@ def problems_in(plan: Plan) -> list[Found]:
         *_clocks(plan),
         *step_problems(plan),
         *safety_problems(plan),
+        *way_back_problems(plan),
         *people_problems(plan),
         *limit_problems(plan),
     ]

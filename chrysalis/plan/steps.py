@@ -158,10 +158,10 @@ class Notify(Step):
 
 
 class RunCommand(Step):
-    """Run a program: an argument list, never a shell. `undo` is the list that takes it back."""
+    """Run a program: an argument list, never a shell. `undo` is the list that takes it back, `nothing` for a check."""
 
     run: tuple[str, ...] = Field(min_length=1)
-    undo: tuple[str, ...] | None = None
+    undo: tuple[str, ...] | Literal["nothing"] | None = None
     timeout: Duration = Field(default="10m", validate_default=True)
     environment_variables: tuple[str, ...] = Field(default=(), description="names passed through; values are redacted")
 
@@ -230,8 +230,18 @@ KIND_OF: dict[type[Step], str] = {spec: kind for kind, spec in STEP_KINDS.items(
 RUNNABLE = frozenset(
     {
         "migrate",
+        "back_up",
+        "restore",
+        "export_data",
+        "import_data",
+        "deploy",
+        "activate",
+        "deactivate",
+        "waves",
+        "operate",
         "set_flag",
         "smoke_test",
+        "load_test",
         "set_route",
         "set_weight",
         "ramp",

@@ -71,7 +71,10 @@ class ImportData(Step):
 
 
 class Operate(Step):
-    """An operation that a target offers by name: restart an instance, purge a cache, sync, read-only mode, scale."""
+    """An operation that a target offers by name: restart an instance, purge a cache, sync, read-only mode, scale.
+
+    `undo` is the operation that takes it back, `nothing` for one that changes nothing.
+    """
 
     target: str
     action: str

@@ -5,20 +5,17 @@ installed, root is not needed, and a second call finds the first one's result. A
 Run as a program (`python -m chrysalis.sandbox.install`) it prints the folder it found.
 """
 
-import fcntl
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from chrysalis.errors import SettingsError
+from chrysalis.sandbox import debian
 
 PROJECT = Path(__file__).resolve().parents[2]
 UNPACKED = PROJECT / ".chrysalis" / "prometheus"
-FETCH_TIMEOUT_S = 300
 ADVICE = (
     "install Prometheus 2.42 or newer so that `prometheus` and `promtool` are on PATH (Debian: apt-get install prometheus), "
     "or set CHRYSALIS_PROMETHEUS to the folder that holds both"
@@ -55,50 +52,14 @@ def ensure_prometheus(unpacked: Path = UNPACKED, *, package: Path | None = None)
     """
     if found := find_prometheus(unpacked):
         return found
-    unpacked.parent.mkdir(parents=True, exist_ok=True)
-    with (unpacked.parent / ".prometheus.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return find_prometheus(unpacked) or _fetch(unpacked, package)
+    holds = ("usr/bin/prometheus", "usr/bin/promtool")
+    folder = debian.unpack(unpacked, ("prometheus",), holds=holds, advice=ADVICE, archive=package)
+    return PrometheusFiles(folder / holds[0], folder / holds[1])
 
 
 def _both_in(folder: Path) -> PrometheusFiles | None:
     files = PrometheusFiles(folder / "prometheus", folder / "promtool")
-    usable = all(os.access(path, os.X_OK) for path in (files.prometheus, files.promtool))
-    return files if usable else None
-
-
-def _fetch(unpacked: Path, package: Path | None) -> PrometheusFiles:
-    for tool in ("dpkg",) if package else ("apt-get", "dpkg"):
-        if shutil.which(tool) is None:
-            raise SettingsError(f"prometheus is not on PATH and {tool} is not here to fetch Debian's package; {ADVICE}")
-    with tempfile.TemporaryDirectory(dir=unpacked.parent, prefix=".prometheus-") as work:
-        archive = package or _download(Path(work))
-        _run(["dpkg", "-x", str(archive), str(Path(work) / "root")], Path(work))
-        found = _both_in(Path(work) / "root" / "usr" / "bin")
-        if found is None:
-            raise SettingsError(f"{archive.name} does not hold usr/bin/prometheus and usr/bin/promtool; {ADVICE}")
-        shutil.rmtree(unpacked, ignore_errors=True)
-        (Path(work) / "root").rename(unpacked)
-    return PrometheusFiles(unpacked / "usr" / "bin" / "prometheus", unpacked / "usr" / "bin" / "promtool")
-
-
-def _download(folder: Path) -> Path:
-    # As root, apt drops to the user `_apt`, which may not write here; the sandbox option keeps it from trying.
-    _run(["apt-get", "-o", "APT::Sandbox::User=root", "download", "prometheus"], folder)
-    packages = sorted(folder.glob("prometheus_*.deb"))
-    if not packages:
-        raise SettingsError(f"apt-get download prometheus left no prometheus_*.deb; {ADVICE}")
-    return packages[-1]
-
-
-def _run(command: list[str], folder: Path) -> None:
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired as slow:
-        raise SettingsError(f"`{' '.join(command)}` took longer than {FETCH_TIMEOUT_S} s; {ADVICE}") from slow
-    if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise SettingsError(f"`{' '.join(command)}` ended with {done.returncode} ({said}); {ADVICE}")
+    return files if debian.holds_all(folder, ("prometheus", "promtool")) else None
 
 
 def main() -> int:

@@ -76,7 +76,7 @@ class Keeper:
         if killed := end_all(self._processes.values(), grace_s=END_GRACE_S):
             _say(f"killed after {END_GRACE_S:g} s: {', '.join(killed)}")
         self._processes.clear()
-        for folder in (self.layout.postgres_data, self.layout.postgres_short):
+        for folder in self.layout.postgres_folders:
             shutil.rmtree(folder, ignore_errors=True)
 
     def fail(self, error: str) -> None:

@@ -77,6 +77,16 @@ class Layout:
         return Path(tempfile.gettempdir()) / f"chrysalis-pg-{os.geteuid()}-{name}"
 
     @property
+    def wal_archive(self) -> Path:
+        """Where PostgreSQL archives its log; beside its data folder, and of the same user."""
+        return self.postgres_data.with_name(self.postgres_data.name + "-log")
+
+    @property
+    def postgres_folders(self) -> tuple[Path, ...]:
+        """All of PostgreSQL's; they may lie outside of the sandbox's folder, and whoever ends the sandbox removes them."""
+        return (self.postgres_data, self.postgres_short, self.wal_archive)
+
+    @property
     def prometheus_data(self) -> Path:
         """Prometheus's blocks."""
         return self.folder / "prometheus"
@@ -105,5 +115,5 @@ class Layout:
         """What an earlier sandbox in the same folder left and the next one must not see."""
         names = (self.state, self.wanted, self.service_config, self.load_log, self.control)
         rotated = self.load_log.with_name(self.load_log.name + ".1")
-        folders = (self.postgres_data, self.postgres_short, self.prometheus_data, self.route_file.parent, self.logs)
+        folders = (*self.postgres_folders, self.prometheus_data, self.route_file.parent, self.logs)
         return (*names, rotated, *folders, *(self.faults(side) for side in SIDES))

@@ -52,18 +52,28 @@ def make_data_folder(layout: Layout) -> None:
     """An empty database cluster, trusted on its socket only. Raises SettingsError."""
     data, socket = layout.postgres_data, layout.postgres_socket
     data.mkdir(mode=0o700)
+    layout.wal_archive.mkdir(mode=0o700)
     if socket != data:
         socket.mkdir(mode=0o700)
     if name := user():
         account = pwd.getpwnam(name)
         os.chown(data, account.pw_uid, account.pw_gid)
+        os.chown(layout.wal_archive, account.pw_uid, account.pw_gid)
         _let_through(programs())
-    run("initdb", "--auth=trust", "--encoding=utf8", "--locale=C", "-U", "postgres", "--no-sync", "-D", str(data), cwd=data)
+    small_log = "--wal-segsize=1"  # a point in time needs the newest segment archived, full or not
+    options = ("--auth=trust", "--encoding=utf8", "--locale=C", "-U", "postgres", "--no-sync", small_log)
+    run("initdb", *options, "-D", str(data), cwd=data)
 
 
 def command(layout: Layout, *, max_connections: int) -> list[str]:
     """The command line of the server."""
-    options = {**_OPTIONS, "max_connections": str(max_connections), "unix_socket_directories": str(layout.postgres_socket)}
+    options = {
+        **_OPTIONS,
+        "max_connections": str(max_connections),
+        "unix_socket_directories": str(layout.postgres_socket),
+        "archive_mode": "on",
+        "archive_command": f"cp %p {layout.wal_archive}/%f",
+    }
     settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     return [str(programs() / "postgres"), "-D", str(layout.postgres_data), *settings]
 

@@ -115,7 +115,7 @@ class Sandbox:
             if state is None:
                 self._keeper.terminate()
             self._keeper.wait(STOP_TIMEOUT_S)
-        for folder in (self.layout.postgres_data, self.layout.postgres_short):
+        for folder in self.layout.postgres_folders:
             # A keeper that was killed could not do it.
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -210,7 +210,7 @@ def fits(name: str) -> Iterator[str]:
     """What the condition needs, and what it says of each kind of metric."""
     spec = CONDITION.validate_python(CONDITIONS[name])
     for need in spec.needs():
-        yield f"{name} | needs | {tuple(need.selector)} for {need.window_s:g} s"
+        yield f"{name} | needs | {need.selector[:4]} for {need.window_s:g} s"
     for title, facts in FACTS.items():
         problems = spec.problems({"m": facts, "n": facts, "k": facts})
         yield f"{name} | {title} | {'; '.join(problems) or 'fits'}"

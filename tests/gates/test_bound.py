@@ -79,9 +79,9 @@ def test_a_unit_that_does_not_fit():
 @pytest.mark.parametrize(
     ("fields", "value", "words"),
     [
-        ({"above": "2%"}, 0.02, "m 2 % <= above 2 %"),
-        ({"above": "2%"}, 0.021, "m 2.1 % > above 2 %"),
-        ({"below": "2%"}, 0.02, "m 2 % >= below 2 %"),
+        ({"above": "2%"}, 0.02, "m 2 % <= 2 %"),
+        ({"above": "2%"}, 0.021, "m 2.1 % > 2 %"),
+        ({"below": "2%"}, 0.02, "m 2 % >= 2 %"),
         ({"at_least": "2%"}, 0.0199999, "m 1.99999 % < at least 2 %"),
         ({"at_most": "2%"}, 0.03, "m 3 % > at most 2 %"),
         ({"between": ["1%", "2%"]}, 0.015, "m 1.5 % in 1 % to 2 %"),

@@ -112,7 +112,7 @@ def test_only_the_critical_conditions_that_failed_are_named():
     plain = {"threshold": {"name": "plain", "metric": "m", "above": 5}}
     found = condition("at_least", count=1, of=[kept, broken, plain]).judge(canary(m=every_minute([1.0])), NOW_S)
     assert found.verdict is Verdict.FAIL
-    assert found.reason == "1 of 3 passed >= at least 1, but critical: broken: m 1 ms <= above 5 ms"
+    assert found.reason == "1 of 3 passed >= 1, but critical: broken: m 1 ms <= 5 ms"
 
 
 @pytest.mark.parametrize("share", ["30%", "60%", "90%"])

@@ -215,9 +215,11 @@ def test_problems_name_what_does_not_fit(
 
 
 def test_needs_the_requests_too() -> None:
-    """Both metrics, both sides, the whole window."""
-    assert {(need.selector.metric, need.selector.side, need.window_s) for need in errors().needs()} == {
-        (metric, side, 7200.0) for metric in ("errors", "requests") for side in ("canary", "stable")
+    """Both metrics: the canary since the last split, the stable side as far back again."""
+    assert {(*need.selector[:2], need.selector.constant_split, need.window_s) for need in errors().needs()} == {
+        (metric, side, side == "canary", 7200.0 if side == "canary" else 14400.0)
+        for metric in ("errors", "requests")
+        for side in ("canary", "stable")
     }
     assert {need.selector.metric for need in latency().needs()} == {"p95"}
 

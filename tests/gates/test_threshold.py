@@ -24,13 +24,13 @@ def judge(values, *, unit="ms", now_s=NOW_S, **fields):
     ("bound", "value", "verdict", "reason"),
     [
         ({"at_most": "700ms"}, 812, FAIL, "m 812 ms > at most 700 ms"),
-        ({"at_most": "700ms"}, 700, PASS, "m 700 ms <= at most 700 ms"),
-        ({"below": "700ms"}, 700, FAIL, "m 700 ms >= below 700 ms"),
-        ({"below": "0.7s"}, 699.9999, PASS, "m 699.9999 ms < below 700 ms"),
+        ({"at_most": "700ms"}, 700, PASS, "m 700 ms <= 700 ms"),
+        ({"below": "700ms"}, 700, FAIL, "m 700 ms >= 700 ms"),
+        ({"below": "0.7s"}, 699.9999, PASS, "m 699.9999 ms < 700 ms"),
         ({"at_least": 40}, 39, FAIL, "m 39 ms < at least 40 ms"),
-        ({"at_least": 40}, 40, PASS, "m 40 ms >= at least 40 ms"),
-        ({"above": 40}, 40, FAIL, "m 40 ms <= above 40 ms"),
-        ({"above": 40}, 41, PASS, "m 41 ms > above 40 ms"),
+        ({"at_least": 40}, 40, PASS, "m 40 ms >= 40 ms"),
+        ({"above": 40}, 40, FAIL, "m 40 ms <= 40 ms"),
+        ({"above": 40}, 41, PASS, "m 41 ms > 40 ms"),
         ({"between": ["0.1s", "0.2s"]}, 200, PASS, "m 200 ms in 100 ms to 200 ms"),
         ({"between": ["0.1s", "0.2s"]}, 201, FAIL, "m 201 ms not in 100 ms to 200 ms"),
     ],
@@ -64,7 +64,7 @@ def test_rate_of_a_counter_is_per_second_and_survives_a_restart():
     found = judge([100.0, 130.0, 10.0, 20.0], unit="count", above="20/h", statistic="rate", over="10m")
     assert found.numbers["value"] == pytest.approx(50 / 180)
     assert found.passed
-    assert "> above" in found.reason
+    assert " > " in found.reason
 
 
 def test_a_percent_is_exactly_the_ratio_it_names():

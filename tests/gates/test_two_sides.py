@@ -93,3 +93,10 @@ def test_a_given_interval_is_kept() -> None:
     paired = paired_in_time(series((0, 1.0), (60, 2.0)), interval_s=120.0)
     assert paired.interval_s == 120.0
     assert np.array_equal(paired.slots, [0, 1])
+
+
+def test_sides_without_a_known_spacing_cannot_be_paired() -> None:
+    series = Series.of([(NOW_S, 1.0)], unit="ms", interval_s=0.0)
+    sides = {Selector("p95", "stable"): series, Selector("p95", "canary"): series}
+    said = take_sides(sides, "p95", window_s=60.0, now_s=NOW_S)
+    assert said == "p95 of stable: the spacing of samples is 0.0 s, not known"

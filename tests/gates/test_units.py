@@ -46,7 +46,7 @@ def test_a_quantity_reads_back_exactly(value, unit):
     assert adapter.validate_json(adapter.dump_json(Quantity(value, unit))) == Quantity(value, unit)
 
 
-@pytest.mark.parametrize("written", ["", "ms", "1e999", math.inf, math.nan, None, True, "1 2 ms"])
+@pytest.mark.parametrize("written", ["", "ms", "1e999", 10**400, -(10**400), math.inf, math.nan, None, True, "1 2 ms"])
 def test_what_is_no_quantity_is_refused(written):
     with pytest.raises(ValueError, match="not a"):
         Quantity.parse(written)
@@ -77,3 +77,19 @@ def test_a_pair_that_differs_is_shown_different(left, right, unit):
 
 def test_a_ratio_is_shown_in_percent():
     assert show(0.0123, "ratio") == "1.23 %"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.0, "ratio", "0 %"),
+        (3.0, "count", "3"),
+        (237000.0, "count", "237000"),
+        (12345.678, "ms", "12346 ms"),
+        (9999.6, "ms", "10000 ms"),
+        (1e15, "ms", "1e+15 ms"),
+        (0.00001234567, "s", "1.235e-05 s"),
+    ],
+)
+def test_values_are_shown_as_people_write_them(value, unit, text):
+    assert show(value, unit) == text

@@ -131,7 +131,7 @@ def test_without_json_a_gate_is_a_line_a_finding(judge):
     spec = [SLOW, {"threshold": {"name": "watch", "metric": "p99", "at_most": "1ms", "mode": "warn"}}]
     assert judge.gate(spec, p99(500)).out.splitlines() == [
         "PASS: 1 of 1 passed",
-        "  PASS         p99 500 ms <= at most 700 ms",
+        "  PASS         p99 500 ms <= 700 ms",
         "  FAIL         watch: p99 500 ms > at most 1 ms [warn]",
     ]
 
@@ -176,7 +176,7 @@ def test_evaluations_may_start_and_end_elsewhere(judge):
 def test_without_json_a_trigger_is_a_line_an_evaluation(judge):
     rows = judge.trigger(BREACH, p99(900), "--every", "1m").out.splitlines()
     assert rows[0] == "threshold p99 above 700ms for 2m: notify (warning)"
-    assert rows[1] == f"{NOW}.000  pending   p99 900 ms > above 700 ms"
+    assert rows[1] == f"{NOW}.000  pending   p99 900 ms > 700 ms"
 
 
 def test_rank_sum_labels_as_kayenta_does(judge):

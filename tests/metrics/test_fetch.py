@@ -215,3 +215,42 @@ def test_each_source_is_asked_once_with_all_its_questions() -> None:
 
 def test_no_needs_are_no_observations() -> None:
     assert fetch([], {}, {}, REAL, NOW) == {}
+
+
+SPLIT = Selector("p95", "canary", constant_split=True)
+WHOLE = Selector("p95", "canary")
+
+
+def since_split(query: str, seconds_ago: float | None, *, clock: PlanClock = REAL) -> Observations:
+    """Both selectors, asked over an hour of samples each second, the traffic last split so long ago."""
+
+    class Seconds(Recorder):
+        def fetch(self, queries: Sequence[Query]) -> list[Series | Unavailable]:
+            self.asked.append(list(queries))
+            return [Series.of([(NOW_S - age, 1) for age in range(600)], unit="ms", interval_s=1.0) for _ in queries]
+
+    source = Seconds()
+    split_at = None if seconds_ago is None else datetime.fromtimestamp(NOW_S - seconds_ago, UTC)
+    needs = [Need(SPLIT, 600), Need(WHOLE, 600)]
+    found = fetch(needs, {"p95": Metric(query=query)}, {"recorder": source}, clock, NOW, split_at=split_at)
+    assert len(source.asked[0]) == 1
+    return found
+
+
+def test_what_needs_a_constant_split_sees_nothing_from_before_the_last_change() -> None:
+    found = since_split("up", 100)
+    assert series(found[SPLIT]).times_s[0] == NOW_S - 99
+    assert len(series(found[WHOLE])) == 600
+
+
+def test_a_rate_counts_once_its_whole_window_lies_behind_the_change() -> None:
+    assert series(since_split("rate(x[{window}])", 400)[SPLIT]).times_s[0] == NOW_S - 99
+
+
+def test_without_a_change_all_is_seen() -> None:
+    assert len(series(since_split("up", None)[SPLIT])) == 600
+
+
+def test_on_a_fast_clock_it_is_cut_at_the_same_real_moment() -> None:
+    found = since_split("up", 100, clock=PlanClock(NOW_S - 600, 60.0))
+    assert len(series(found[SPLIT])) == 100

@@ -10,6 +10,7 @@ from chrysalis.errors import TargetUnavailable
 from chrysalis.sandbox.sandbox import Sandbox
 from gates.response import Firing
 from tasks import insist
+from tasks.ladders import Ladders
 from tasks.responses import respond
 from tasks.rolling_back import begin_rollback, hold_rollback, take_weight_down
 from tests.outages.scene import Watch, begin, frozen, until
@@ -56,10 +57,10 @@ def test_an_abort_is_recorded_at_once_paged_and_done_when_envoy_is_back(
 def test_a_breach_while_envoy_does_not_answer_is_asked_for_and_tried_until_it_is_safe(sandbox: Sandbox, home: Path) -> None:
     """The admin answers nothing from the moment of the breach; what is asked is in the ledger all the same."""
     scene = begin(sandbox, home)
-    plan = scene.workspace().plan
-    firing = Firing("errors", plan.triggers["errors"].respond, utc_now().timestamp())
+    workspace = scene.workspace()
+    firing = Firing("errors", workspace.plan.triggers["errors"].respond, utc_now().timestamp())
     with frozen(sandbox.state.pids["envoy"]):
-        respond(scene.workspace(), firing, "error_rate 60 % > above 10 %")
+        respond(workspace, firing, "error_rate 60 % > above 10 %", Ladders.of(workspace, {}, 0.0))
         assert scene.asked == ["roll_back"]
     with Watch.of(scene.ledger).running():
         until(lambda: scene.weight == 0, "the watch to take the traffic off")

@@ -1,5 +1,7 @@
 """A small sound plan that says a little of everything, and changes to it."""
 
+from pathlib import Path
+
 SOUND = """\
 chrysalis: 1
 name: shop
@@ -108,6 +110,14 @@ reports:
 schedules:
   weekly: {run: weekly, cron: "0 9 * * 5"}
 """
+
+
+def add_migrations(folder: Path, *kinds: str) -> None:
+    """The folder of migrations that the sample names: one of each kind, in order."""
+    (folder / "migrations").mkdir(exist_ok=True)
+    for number, kind in enumerate(kinds or ("expand",), start=1):
+        (folder / "migrations" / f"{number:04d}_m.up.sql").write_text(f"-- chrysalis: {kind}\nSELECT 1;")
+        (folder / "migrations" / f"{number:04d}_m.down.sql").write_text("SELECT 1;")
 
 
 def changed(old: str, new: str, *, text: str = SOUND) -> str:

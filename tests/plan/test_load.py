@@ -7,7 +7,7 @@ import pytest
 from chrysalis.errors import PlanError
 from chrysalis.plan import load_plan, parse_plan
 from chrysalis.plan.document import MOST_CHARACTERS
-from tests.plan.samples import SOUND, changed
+from tests.plan.samples import SOUND, add_migrations, changed
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 10)}]\n" for i in range(8)
@@ -77,6 +77,7 @@ def test_loading_keeps_the_text_and_its_hash(tmp_path: Path) -> None:
     """The record of a rollout names the exact text that ran."""
     path = tmp_path / "plan.yaml"
     path.write_text(SOUND)
+    add_migrations(tmp_path)
     loaded = load_plan(path)
     assert loaded.text == SOUND
     assert loaded.plan.name == "shop"

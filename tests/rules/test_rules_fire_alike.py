@@ -28,9 +28,9 @@ def written(seed: str, folder: Path) -> tuple[Path, int, dict[int, set[str]]]:
     return test, len(series), firing
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [*range(5), *(pytest.param(more, marks=pytest.mark.slow) for more in range(5, 25))])
 def test_promtool_fires_at_the_same_evaluations(seed: int, tmp_path: Path) -> None:
-    """Over all seeds about 2,200 series and 1,000 triggers, each judged 20 times."""
+    """In the normal run about 2,200 series and 1,000 triggers, each judged 20 times; five times that with the slow ones."""
     made = [written(f"{seed}-{index}", tmp_path) for index in range(PLANS)]
     assert sum(count for _, count, _ in made) > 400
     assert all(len(set().union(*firing.values())) > TRIGGERS / 3 for _, _, firing in made)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from chrysalis.effects.migration_files import read_migrations
 from chrysalis.errors import StepFailed
+from chrysalis.plan.migration_files import read_migrations
 
 UP, DOWN = "0001_a.up.sql", "0001_a.down.sql"
 
