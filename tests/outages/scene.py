@@ -29,6 +29,10 @@ from tasks.step import Done, Waiting, perform
 from tasks.workspace import Workspace, open_ledger
 
 PLAN = (Path(__file__).parent / "plan.yaml").read_text()
+CONSTANT = PLAN.replace("metric: error_rate, above", "metric: constant, above").replace(
+    "triggers:\n", "  constant: {source: database, unit: ratio, direction: lower_is_better, query: SELECT 0.01}\ntriggers:\n"
+)
+"""The same with a trigger that sees one healthy value as of now, whatever the traffic and the clock do."""
 WEIGHT_STEP = "some.01.set_weight"
 SOAK_STEP = "some.02.soak"
 NEXT_WEIGHT_STEP = "some.03.set_weight"

@@ -9,7 +9,7 @@ from chrysalis.clock import utc_now
 from chrysalis.sandbox.sandbox import Sandbox
 from tasks.sentry import DEAD_AFTER
 from tasks.set_weight import watch_missing
-from tests.outages.scene import PLAN, Scene, Watch, begin
+from tests.outages.scene import CONSTANT, Scene, Watch, begin
 
 HOUR = timedelta(hours=1)
 STEPS = pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["forward", "back"])
@@ -101,8 +101,3 @@ def test_a_step_that_waits_to_be_tried_again_is_tried_again(sandbox: Sandbox, ho
 def measured(sandbox: Sandbox, home: Path) -> Scene:
     """A rollout whose trigger sees one value as of now, whatever the clock says: its waits and signs of life matter here."""
     return begin(sandbox, home, text=CONSTANT)
-
-
-CONSTANT = PLAN.replace("metric: error_rate, above", "metric: constant, above").replace(
-    "triggers:\n", "  constant: {source: database, unit: ratio, direction: lower_is_better, query: SELECT 0.01}\ntriggers:\n"
-)

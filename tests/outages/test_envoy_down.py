@@ -13,7 +13,7 @@ from tasks import insist
 from tasks.ladders import Ladders
 from tasks.responses import respond
 from tasks.rolling_back import begin_rollback, hold_rollback, take_weight_down
-from tests.outages.scene import Watch, begin, frozen, until
+from tests.outages.scene import CONSTANT, Watch, begin, frozen, until
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def test_an_abort_is_recorded_at_once_paged_and_done_when_envoy_is_back(
     sandbox: Sandbox, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The watch tries by itself, without Prefect; the file that Envoy reads by itself says 0 % before it answers again."""
-    scene = begin(sandbox, home)
+    scene = begin(sandbox, home, text=CONSTANT)
     with Watch.of(scene.ledger).running():
         until(lambda: scene.soak.watched_s > 0.3, "the soak to be watched")
         with frozen(sandbox.state.pids["envoy"]):
