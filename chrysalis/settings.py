@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from chrysalis import secrets
 from chrysalis.errors import SettingsError
 from gates.units import parse_duration
 
@@ -44,6 +45,8 @@ class Settings:
     def load(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """From the process's environment. Raises SettingsError for a value that cannot be used."""
         given = os.environ if environment is None else environment
+        for name, value in given.items():
+            secrets.learn(name, value)
         home = Path(given.get("CHRYSALIS_HOME") or CHECKOUT / ".chrysalis")
         plans = Path(given.get("CHRYSALIS_PLANS") or CHECKOUT / "deployments")
         return cls(
@@ -74,17 +77,24 @@ class Settings:
             written = json.loads(path.read_text()) if path.is_file() else {}
         except (OSError, ValueError) as error:
             raise SettingsError(f"{path}: cannot be read: {error}; delete it or run `make up` again") from error
+        for name, value in written.items():
+            secrets.learn(name, str(value))
         return {**written, **os.environ}
 
 
-def fill_in(text: str, variables: Mapping[str, str], *, where: str) -> str:
-    """`text` with every `${NAME}` replaced. Raises SettingsError that names the first one not set."""
+def fill_in(text: str, variables: Mapping[str, str], *, where: str, secret: bool = False) -> str:
+    """`text` with every `${NAME}` replaced. Raises SettingsError that names the first one not set.
+
+    With `secret`, every value filled in is taken for a secret; otherwise those whose names or passwords say so.
+    """
 
     def value(match: re.Match[str]) -> str:
         name = match[1]
         if name not in variables:
             raise SettingsError(f"{where}: ${{{name}}} is not set; export {name} or run `make up` for the sandbox")
-        return variables[name]
+        found = variables[name]
+        (secrets.learn_value if secret else secrets.learn)(name, found)
+        return found
 
     return _VARIABLE.sub(value, text)
 

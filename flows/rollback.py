@@ -4,6 +4,7 @@ from prefect import State, flow
 from prefect.states import Completed, Failed
 
 from chrysalis.errors import ChrysalisError, SickerSide, StaleToken, TargetUnavailable
+from chrysalis.ledger.origin import came_by
 from gates.progress import Outcome, RollBack
 from tasks.decide import decide
 from tasks.kinds import KINDS
@@ -72,6 +73,7 @@ def rollback_now(
     `to_percent` above 0 only lowers the weight and holds. `force` moves the traffic also when the stable side is worse off.
     Ends red when the way back could not be proven.
     """
+    came_by("on-call flow")
     ask(rollout_id, "roll_back", by=by, reason=reason, to_percent=to_percent, force=force)
     token = take_over(rollout_id)
     action = decide(rollout_id)

@@ -14,6 +14,7 @@ from prefect.states import Completed
 from chrysalis.clock import utc_now
 from chrysalis.errors import LedgerUnavailable, StaleToken
 from chrysalis.ledger import Ledger
+from chrysalis.ledger.origin import came_by
 from tasks.prefect_api import wake
 from tasks.sentry import Sentry
 from tasks.step import log
@@ -25,6 +26,7 @@ HOURS = 6.0
 @flow(name="watch", flow_run_name="watch", persist_result=False)
 def watch(hours: float = HOURS) -> State[None]:
     """Tick until the time is over. An unreachable ledger does not end it: it looks again at the next tick."""
+    came_by("watch")
     interval_s = settings().watch_interval_s
     ends = time.monotonic() + hours * 3600
     ledger = _await_ledger(ends, interval_s)

@@ -166,12 +166,11 @@ class Threshold(Bounded):
         low, high = self._limits(unit)
         match self.bound_kind:
             case "above":
-                kept = values > low
+                return values > low
             case "below":
-                kept = values < high
+                return values < high
             case _:
-                kept = (values >= low) & (values <= high)
-        return np.asarray(kept, dtype=np.bool_)
+                return (values >= low) & (values <= high)
 
     def _worst(self, values: FloatArray) -> float:
         if self.bound_kind in ("above", "at_least"):

@@ -4,6 +4,7 @@ from chrysalis.plan.steps import RUNNABLE
 from tasks.approve import sign_off
 from tasks.back_up import back_up
 from tasks.carry_data import export_data, import_data
+from tasks.checklist import checklist
 from tasks.deploy import deploy
 from tasks.evaluate_gate import gate, verify
 from tasks.layers import activate, deactivate
@@ -41,6 +42,7 @@ KINDS: dict[str, StepKind] = {
         set_weight,
         soak,
         gate,
+        checklist,
         sign_off,
         notify,
         run_command,

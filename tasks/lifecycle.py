@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 from chrysalis.clock import utc_now
 from chrysalis.errors import LedgerError, NotAllowed, PlanError
 from chrysalis.ledger import CLAIMS, Lease, Ledger, NewRollout, Rollout
+from chrysalis.ledger.origin import door
 from chrysalis.plan import LoadedPlan, Phase, load_plan
 from chrysalis.plan.steps import Activate, SetFlag, SetRoute, SetWeight, Waves
 from gates.progress import Outcome
@@ -101,8 +102,28 @@ def adopt(rollout: Rollout, flow_run_id: str) -> bool:
 
 def take_over(rollout_id: str) -> int:
     """A new fencing token for this process; every earlier one is stale from now on."""
-    holder = f"{socket.gethostname()}:{os.getpid()}"
-    return open_ledger().take_token(rollout_id, holder, now=utc_now())
+    return open_ledger().take_token(rollout_id, _this_process(), now=utc_now())
+
+
+def take_over_again(rollout_id: str) -> int:
+    """A new token for a process that works under `alive`. Raises NotAllowed when another process works for the rollout now.
+
+    A process that was frozen for longer than its lease comes back to find another one in its place; it stops there,
+    instead of taking the rollout back from its successor.
+    """
+    lease = open_ledger().lease(lease_name(rollout_id))
+    if lease is not None and lease.holder != _this_process() and not lease.expired(utc_now()):
+        raise NotAllowed(f"{lease.name} is worked on by {lease.holder}; this process was away too long and stops")
+    return take_over(rollout_id)
+
+
+def lease_name(rollout_id: str) -> str:
+    """What says that a process works for this rollout."""
+    return f"rollout:{rollout_id}"
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def show_timeline(rollout_id: str) -> None:
@@ -119,8 +140,8 @@ def alive(rollout_id: str) -> Iterator[None]:
     The lease of a process that was killed is waited out. Raises NotAllowed when another one keeps it alive: of two that
     work for one rollout, the second one stops.
     """
-    ledger, name, stop = open_ledger(), f"rollout:{rollout_id}", threading.Event()
-    holder = f"{socket.gethostname()}:{os.getpid()}"
+    ledger, name, stop = open_ledger(), lease_name(rollout_id), threading.Event()
+    holder = _this_process()
     lease = _acquire(ledger, name, holder)
 
     def renew() -> None:
@@ -221,7 +242,8 @@ def take_answers(rollout_id: str) -> str:
             continue
         given = answer(str(flow_run.get_id()), f"wait-{open_wait.id}-{open_wait.pauses}")
         try:
-            return _take_answer(workspace, open_wait.step_id, given or {})
+            with door("ui"):
+                return _take_answer(workspace, open_wait.step_id, given or {})
         except NotAllowed as error:
             log().warning("sign-off not accepted: %s", error)
             return str(error)

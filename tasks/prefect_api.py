@@ -18,6 +18,7 @@ from prefect.states import Scheduled
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError
+from chrysalis.secrets import redact
 
 TIMEOUT_S = 5.0
 BUSY_PAUSES_S = (0.1, 0.3, 1.0)
@@ -132,5 +133,7 @@ def _call(method: str, path: str, body: dict[str, Any] | None = None, *, absent:
             return absent
         raise PrefectUnavailable(f"Prefect at {url} has no {path}; run `prefect deploy --all`")
     if answer.is_error:
-        raise PrefectUnavailable(f"Prefect at {url} refused {method} {path}: {answer.status_code} {answer.text[:300]}")
+        raise PrefectUnavailable(
+            f"Prefect at {url} refused {method} {path}: {answer.status_code} {redact(answer.text)[:300]}"
+        )
     return answer.json() if answer.content else {}

@@ -101,6 +101,7 @@ def tell_of(workspace: Workspace, firing: Firing, reason: str) -> None:
     body = (response.message or reason) if isinstance(response, Notify | Page) else reason
     said = f"{firing.trigger} fires: {response.kind.replace('_', ' ')}"
     try:
-        tell(workspace, severity, said, f"{body}\n{trigger.runbook}".strip(), channels=trigger.notify)
+        text = f"{body}\n{trigger.runbook}".strip()
+        tell(workspace, severity, said, text, channels=trigger.notify, cause=f"trigger:{firing.trigger}")
     except ChrysalisError as error:
         log().error("nobody was told that %s: %s", said, error)

@@ -154,8 +154,9 @@ def begin_rollback(rollout_id: str, token: int, reason: str, by: str) -> None:
     workspace = Workspace.open(rollout_id, token)
     workspace.ledger.set_state(rollout_id, token, state="rolling_back", now=utc_now())
     if not any(entry.step_id == ROLLBACK_STEP for entry in workspace.ledger.journal(rollout_id)):
-        _begin(workspace, ROLLBACK_STEP, {"reason": reason, "by": by})
+        # Told first: killed in between, people are told twice rather than never.
         tell(workspace, "page", f"rolling back: {reason}", f"by {by}, from {workspace.rollout.weight_percent or 0} %")
+        _begin(workspace, ROLLBACK_STEP, {"reason": reason, "by": by})
 
 
 def end_rollback(rollout_id: str, token: int, outcome: str, reason: str) -> None:
@@ -190,7 +191,8 @@ def hold_rollback(rollout_id: str, token: int, error: TargetError) -> None:
         if tries == 1:
             page(workspace, error)
     elif tries % PAGE_EVERY_TRIES == 0:
-        tell(workspace, "page", f"the way back does not get through after {tries} tries", reason)
+        said = f"the way back does not get through after {tries} tries"
+        tell(workspace, "page", said, reason, key=f"{rollout_id}:does not get through")
 
 
 def fail_rollback(rollout_id: str, token: int, reason: str) -> None:

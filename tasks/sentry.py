@@ -20,6 +20,7 @@ from chrysalis.ledger import Guarded, Lease, Ledger, Request, Rollout, Tick, Wai
 from gates.response import Firing
 from gates.trigger import Trigger
 from tasks import ladders as mode_ladders
+from tasks.escalation import Courier
 from tasks.insist import Insistence
 from tasks.judging import CHANGED, LADDERS, Judgement, armed, asked_for, blindness, judge_triggers
 from tasks.ladders import Ladders
@@ -97,6 +98,7 @@ class Sentry:
     _seeing_since: dict[str, float] = field(default_factory=dict)
     _blind_paged: set[str] = field(default_factory=set)
     _lookers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="look"))
+    _courier: Courier = field(default_factory=Courier)
     _waker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="wake"))
 
     def __post_init__(self) -> None:
@@ -122,6 +124,7 @@ class Sentry:
         self._settle_waits(looks, now, passed_s)
         self._wake_due(asked, now)
         self.standby.hand_over(self.ledger, self.lease, now)
+        self._courier.go(self.ledger, now)
         self.ledger.beat(LEASE_NAME, detail={"watched": len(guarded), "blind": sorted(self._blind_since)}, now=now)
         self.standby.remember([look for look in looks if look.guarded.armed_at is not None], self.ledger)
         self._last_tick = now
@@ -131,6 +134,7 @@ class Sentry:
         """Give the lease back, so that the next watch need not wait for it."""
         self.standby.forget()
         self._insistence.close()
+        self._courier.close()
         self._lookers.shutdown()
         self._waker.shutdown(cancel_futures=True)
         if self.lease is not None:
@@ -233,7 +237,8 @@ class Sentry:
         since_s = self._blind_since.setdefault(rollout_id, self._steady_s)
         if self._steady_s - since_s >= self.blind_pages_after.total_seconds() and rollout_id not in self._blind_paged:
             self._blind_paged.add(rollout_id)
-            tell(workspace, "page", "cannot be watched", f"{blind}; it holds at {workspace.rollout.weight_percent or 0} %")
+            holds = f"{blind}; it holds at {workspace.rollout.weight_percent or 0} %"
+            tell(workspace, "page", "cannot be watched", holds, cause="blind")
 
     def _note_sight(self, workspace: Workspace) -> None:
         """Say that it is over once it has been over for as long as it took to page: a source that flutters pages once."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 from uuid import uuid4
 
 from chrysalis.clock import utc_now
@@ -79,6 +79,10 @@ class Recollection:
         self._add(self._entry(rollout_id, now, **action, done=True))
         # A second record of the same response is another action.
         self.key += "+"
+
+    def tell_notice(self, rollout_id: str, **_: Any) -> NoReturn:
+        """People are told without the ledger's queue."""
+        raise LedgerUnavailable(f"{rollout_id}: the ledger is out of reach")
 
     def announce(self, rollout_id: str, action: str, cause: str) -> None:
         """Write down what is about to be done."""

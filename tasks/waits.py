@@ -5,18 +5,22 @@ Pure where it can be: `counted_s` says how much of the time between two ticks wa
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from chrysalis.ledger import Ledger, Tick, Wait
 from chrysalis.plan import PlannedStep
-from chrysalis.plan.steps import Gate, SignOff, Soak
+from chrysalis.plan.steps import Checklist, Gate, SignOff, Soak
 from gates.combine import judge_one
 from gates.condition import Condition
 from gates.units import format_duration
 from gates.verdict import Finding, Verdict, worst
+from tasks import checklist
 from tasks.notify import tell
 from tasks.workspace import Workspace
+
+CHECK_AGAIN_AT_LEAST_S = 30.0
+"""Real seconds between two runs of a checklist that holds, however fast the plan's clock runs."""
 
 
 def counted_s(wait: Wait, passed_s: float | None, now: datetime, most_s: float, *, known: bool) -> float:
@@ -66,6 +70,8 @@ def settle(ledger: Ledger, glance: Glance, watched_real_s: float) -> Tick | None
                 ledger.close_wait(wait.id, "try again", now=glance.now, by="watch")
         case "sign_off":
             _sign_off(glance)
+        case "checklist":
+            _checklist(ledger, glance)
         case _:
             pass
     return None
@@ -124,10 +130,32 @@ def _sign_off(glance: Glance) -> None:
         )
 
 
+def _checklist(ledger: Ledger, glance: Glance) -> None:
+    """Have it checked anew once what is attested is complete, or it was checked a while ago; the step itself decides."""
+    spec = glance.step.spec
+    if not isinstance(spec, Checklist):
+        return
+    if complete := checklist.attested_since(glance.workspace, glance.wait):
+        ledger.close_wait(glance.wait.id, complete, now=glance.now, by="watch")
+    elif glance.waited_s > max(spec.again.total_seconds(), CHECK_AGAIN_AT_LEAST_S * glance.workspace.clock.speed):
+        ledger.close_wait(glance.wait.id, "check again", now=glance.now, by="watch")
+    if spec.within is not None:
+        _page_late_checklist(ledger, glance, spec.within)
+
+
+def _page_late_checklist(ledger: Ledger, glance: Glance, within: timedelta) -> None:
+    """Each new look opens a new wait, so the time is counted from the step's first one, and paged once for all."""
+    mine = [one for one in ledger.waits(glance.wait.rollout_id) if one.step_id == glance.wait.step_id]
+    waited_s = (glance.now - mine[0].opened_at).total_seconds() * glance.workspace.clock.speed
+    if waited_s > within.total_seconds() and not any((one.observed or {}).get("late") for one in mine):
+        _late(glance, f"checklist {glance.step.title} is not complete after {format_duration(within)}; it goes on waiting")
+
+
 def _late(glance: Glance, said: str) -> None:
     """Page once for a wait that is over its time. It holds; time never grants anything."""
     if not (glance.wait.observed or {}).get("late"):
-        tell(glance.workspace, "page", said, str(glance.wait.detail.get("said") or glance.wait.detail.get("reason") or ""))
+        body = str(glance.wait.detail.get("said") or glance.wait.detail.get("reason") or "")
+        tell(glance.workspace, "page", said, body, cause=f"wait:{glance.wait.id}")
         glance.workspace.ledger.tick_wait(glance.wait.id, 0.0, observed={"late": True}, now=glance.now)
 
 

@@ -40,3 +40,15 @@ def test_deployment_starts_the_plan_it_is_named_after(deployment: dict[str, Any]
     """Its parameter and its tag say the same."""
     assert deployment["parameters"]["plan"] == deployment["name"]
     assert f"plan:{deployment['name']}" in deployment["tags"]
+
+
+def test_each_summary_is_scheduled_by_its_own_name() -> None:
+    """Daily on working days, weekly on Fridays, executive on the first of the month; all at nine, UTC."""
+    written = YAML(typ="safe").load((CHECKOUT / "prefect.yaml").read_text())
+    reports = [one for one in written["deployments"] if one["entrypoint"] == "flows.report:report"]
+    assert {one["name"]: (one["parameters"]["kind"], one["schedules"][0]["cron"]) for one in reports} == {
+        "daily": ("daily", "0 9 * * 1-5"),
+        "weekly": ("weekly", "0 9 * * 5"),
+        "executive": ("executive", "0 9 1 * *"),
+    }
+    assert {one["schedules"][0]["timezone"] for one in reports} == {"UTC"}

@@ -118,16 +118,22 @@ class Stack:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self.processes.logs.mkdir(parents=True, exist_ok=True)
         say("starting Prefect's server, and the sandbox: Envoy, Prometheus, PostgreSQL, two versions of the service, load")
-        server = [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
-        self.processes.start("prefect-server", server, folder=self.home)
+        self.start_server()
         self.sandbox = Sandbox.start(self.home / "sandbox", settings=self.settings.sandbox)
         self.write_environment()
         self._until(self._server_answers, SERVER_TIMEOUT_S, "prefect-server")
 
+    def start_server(self) -> None:
+        """Prefect's server, on the same port and folder every time; returns before it answers."""
+        server = [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
+        self.processes.start("prefect-server", server, folder=self.home)
+
     def write_environment(self) -> None:
         """What `${NAME}` in a plan stands for here."""
         assert self.sandbox is not None  # noqa: S101 - called after it was started
-        (self.home / "environment.json").write_text(json.dumps(sandbox_variables(self.sandbox), indent=2))
+        path = self.home / "environment.json"
+        path.touch(mode=0o600)  # whoever uses the sandbox may put secrets into it
+        path.write_text(json.dumps(sandbox_variables(self.sandbox), indent=2))
 
     def stop(self) -> None:
         """End everything; safe to repeat."""

@@ -20,6 +20,7 @@ from time import monotonic
 from typing import NamedTuple, Protocol
 
 from chrysalis.metrics.base import MetricSource, Query
+from chrysalis.secrets import redact
 from gates.observation import Need, Observations, Selector, Series, Side, Unavailable
 
 MIN_SAMPLES = 12
@@ -194,7 +195,7 @@ def _pace(definition: MetricDefinition, query: Query, window_s: float, speed: fl
 
 def _in_plan_time(reply: Series | Unavailable, query: Query, moment: _Moment, pace: float) -> Series | Unavailable:
     if isinstance(reply, Unavailable):
-        return reply
+        return Unavailable(redact(reply.reason))
     # Counted from now, not from the clock's origin: at high speeds the difference of two large numbers would lose seconds.
     # An answer of some time ago ends at now in the same way, which is what aligns it.
     times = moment.clock.to_plan(moment.now_s) + (reply.times_s - query.end_s) * pace

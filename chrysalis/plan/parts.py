@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from gates.condition import Direction, Spec
 from gates.keyed import keyed_union
+from gates.trigger import SEVERITY_OF
 from gates.units import Duration, Quantity
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", description="lower case, digits, - and _")]
@@ -22,8 +23,16 @@ def _percent(value: object) -> object:
     return value
 
 
+SeverityName = Literal["info", "warning", "page", "P0", "P1", "P2"]
 Percent = Annotated[int, BeforeValidator(_percent), Field(ge=0, le=100, description="a share in percent: 30 or 30%")]
-Severity = Literal["info", "warning", "page"]
+
+
+def _named(value: object) -> object:
+    return SEVERITY_OF.get(value, value) if isinstance(value, str) else value
+
+
+Severity = Annotated[Literal["info", "warning", "page"], BeforeValidator(_named, json_schema_input_type=SeverityName)]
+"""P0, P1 and P2 are other names for page, warning and info."""
 Scalar = str | int | float | bool | None
 Proof = Literal["none", "code", "ssh", "any"]
 """How a signer proves who they are: not at all, by a one-time code, by an SSH signature, by either."""
