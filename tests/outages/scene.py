@@ -126,7 +126,7 @@ class Scene:
         return Workspace.open(self.rollout_id, self.token)
 
     def told(self, severity: str = "page") -> list[str]:
-        """The titles of the notices of that severity so far."""
+        """The titles of the notices of that severity that were carried to the channel so far."""
         path = self.home / "notices.jsonl"
         rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         return [row["title"] for row in rows if row["severity"] == severity]
@@ -186,9 +186,7 @@ def until(reached: Any, what: str, timeout_s: float = WAIT_S) -> Any:
 @contextmanager
 def frozen(*pids: int) -> Iterator[None]:
     """SIGSTOP these processes and all below them; SIGCONT at the end."""
-    family = [one for pid in pids for one in (pid, *_below(pid))]
-    for pid in family:
-        os.kill(pid, signal.SIGSTOP)
+    family = [one for pid in pids for one in _stop(pid)]
     try:
         yield
     finally:
@@ -197,9 +195,12 @@ def frozen(*pids: int) -> Iterator[None]:
                 os.kill(pid, signal.SIGCONT)
 
 
-def _below(pid: int) -> list[int]:
+def _stop(pid: int) -> list[int]:
+    """Stop it first, then what it had started until then: a child that is born in between would go on."""
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: "State:\tT" in Path(f"/proc/{pid}/status").read_text(), f"{pid} to stop")
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [one for child in map(int, listed) for one in (child, *_below(child))]
+    return [pid, *(one for child in map(int, listed) for one in _stop(child))]
 
 
 class LedgerServer:

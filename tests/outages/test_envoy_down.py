@@ -64,7 +64,7 @@ def test_a_breach_while_envoy_does_not_answer_is_asked_for_and_tried_until_it_is
         assert scene.asked == ["roll_back"]
     with Watch.of(scene.ledger).running():
         until(lambda: scene.weight == 0, "the watch to take the traffic off")
-    assert scene.told() == ["[outages-1] errors fires: roll back"]
+        until(lambda: scene.told() == ["[outages-1] errors fires: roll back"], "the trigger's notice, once")
 
 
 def test_the_rollout_s_own_way_back_waits_for_envoy_and_is_not_stuck(sandbox: Sandbox, home: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_breach_is_made_safe_and_journaled_when_the_ledger_is_back(
         {"traffic": 0},
     )
     assert "seen while the ledger was out of reach" in action.cause
-    assert "errors fires: roll back" in "".join(scene.told())
+    until(lambda: "[outages-1] errors fires: roll back" in scene.told(), "the trigger's notice")
     assert scene.row.weight_percent == 0
     assert scene.ledger.verify_audit() == []
 

@@ -44,6 +44,7 @@ def test_it_stays_on_the_healthier_side_and_goes_back_once_stable_is_well(
         assert (scene.weight, scene.asked) == (30, ["pause"])
         sandbox.clear_faults("stable")
         until(lambda: scene.weight == 0, "the way back once stable is well")
+    until(lambda: "[outages-1] errors fires: roll back" in scene.told(), "the way back to be told")
     assert [title for title in scene.told() if "no way back" in title] == [
         "[outages-1] no way back: the stable side is worse off"
     ]
