@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from chrysalis.errors import TargetUnavailable
@@ -46,6 +47,17 @@ def _reset(sandbox: Sandbox) -> None:
     fresh.rename(route_file)
     with sandbox.router() as router:
         until(lambda: _stamp(router) == FRESH)
+    until(lambda: _quiet(sandbox))
+
+
+def _quiet(sandbox: Sandbox) -> bool:
+    """Whether what an earlier test had fail is out of every window that a trigger looks at."""
+    query = 'sum(increase(envoy_cluster_upstream_rq_xx{envoy_response_code_class="5"}[3s])) or vector(0)'
+    try:
+        answer = httpx.get(f"{sandbox.state.urls['prometheus']}/api/v1/query", params={"query": query}, timeout=2.0)
+        return float(answer.json()["data"]["result"][0]["value"][1]) == 0.0
+    except (httpx.HTTPError, LookupError):
+        return False
 
 
 def _stamp(router: EnvoyRouter) -> str:

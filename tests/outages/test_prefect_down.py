@@ -47,8 +47,9 @@ def test_a_breach_while_the_server_is_frozen_is_made_safe_as_fast_and_the_rollou
             desk.stack.sandbox.fault("canary", error_rate=0.5)
             until(lambda: desk.weight == 0, f"the watch to take the traffic off with the API {name}")
             took[name] = time.monotonic() - began
-            (safe,) = [one for one in desk.stack.ledger.actions(rollout.id) if one.action == "make_safe"]
-            assert safe.actor == "watch"
+            until(lambda: desk.stack.ledger.actions(rollout.id), "the action in the journal")
+            safe = desk.stack.ledger.actions(rollout.id)[0]
+            assert (safe.actor, safe.action) == ("watch", "make_safe")
             assert desk.rollout(rollout.id).active
         desk.stack.sandbox.clear_faults("canary")
         assert desk.await_end(rollout.id).outcome == "rolled_back"
