@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chrysalis.ledger import Action
 from tests.desk import Desk, at_desk, kill, processes, tidy, worker_process
 from tests.outages.scene import frozen
 from tests.stack import RunningStack, until
@@ -32,6 +33,10 @@ def server_process(stack: RunningStack) -> int:
     return next(pid for pid in mine if b"\0server\0start\0" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
+def first_action(desk: Desk, rollout_id: str) -> Action:
+    return until(lambda: desk.stack.ledger.actions(rollout_id), "the action in the journal")[0]
+
+
 def test_a_breach_while_the_server_is_frozen_is_made_safe_as_fast_and_the_rollout_goes_back_afterwards(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -47,8 +52,7 @@ def test_a_breach_while_the_server_is_frozen_is_made_safe_as_fast_and_the_rollou
             desk.stack.sandbox.fault("canary", error_rate=0.5)
             until(lambda: desk.weight == 0, f"the watch to take the traffic off with the API {name}")
             took[name] = time.monotonic() - began
-            until(lambda: desk.stack.ledger.actions(rollout.id), "the action in the journal")
-            safe = desk.stack.ledger.actions(rollout.id)[0]
+            safe = first_action(desk, rollout.id)
             assert (safe.actor, safe.action) == ("watch", "make_safe")
             assert desk.rollout(rollout.id).active
         desk.stack.sandbox.clear_faults("canary")
