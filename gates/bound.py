@@ -7,9 +7,11 @@ and explain themselves in the same way.
 from fractions import Fraction
 from typing import NamedTuple, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
-from gates.condition import Condition
+from gates.condition import Condition, Truths
+from gates.observation import FloatArray
 from gates.units import Quantity, UnitError, show, show_pair
 
 _KINDS = ("above", "below", "at_least", "at_most", "between")
@@ -71,6 +73,18 @@ class Bounded(Condition):
         kept = keeps(kind, value, limit)
         shown, against = show_pair(value, limit, unit)
         return Compared(kept, f"{what} {shown} {sign_of(kind, kept=kept)} {against}", {"limit": limit})
+
+    def keeps_each(self, values: FloatArray, unit: str) -> Truths:
+        """Whether each of `values` (in `unit`) keeps the bound; NaN keeps none. Raises UnitError as `compare`."""
+        low, high = self._limits(unit)
+        match self.bound_kind:
+            case "above":
+                kept = values > low
+            case "below":
+                kept = values < high
+            case _:
+                kept = (values >= low) & (values <= high)
+        return np.asarray(kept, dtype=np.bool_)
 
     def _limits(self, unit: str) -> tuple[float, float]:
         if self.between is not None:
