@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: setup demo up test test-slow lint format bench clean help
+.PHONY: setup demo up test test-slow lint format bench chaos mutants clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,8 +46,14 @@ format: setup ## rewrite in the house style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+chaos: setup ## kill everything everywhere; writes chaos.json (ONLY="forward/*" for some)
+	$(BIN)/python -m tests.chaos $(foreach pattern,$(ONLY),--only '$(pattern)')
+
+mutants: setup ## mutation tests of gates/ (FILES="window trigger"); takes long
+	$(BIN)/python -m benchmarks.mutants $(FILES)
+
 bench: setup ## measure, and compare with the floor
 	$(BIN)/python -m benchmarks
 
 clean: ## what was generated
-	rm -rf $(VENV) .chrysalis .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis test-output
+	rm -rf $(VENV) .chrysalis .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .mutants test-output

@@ -7,11 +7,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import breach, gates, judges, ledger, steps
+from benchmarks import breach, gates, judges, ledger, steps, tick
 from benchmarks.result import Result
 
 REPORT = Path("bench.json")
-SUITES = {"steps": steps.run, "breach": breach.run, "ledger": ledger.run, "gates": gates.run, "judges": judges.run}
+SUITES = {
+    "steps": steps.run,
+    "breach": breach.run,
+    "tick": tick.run,
+    "ledger": ledger.run,
+    "gates": gates.run,
+    "judges": judges.run,
+}
 
 
 def main() -> int:

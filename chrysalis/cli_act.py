@@ -7,39 +7,14 @@ import typer
 
 from chrysalis.cli_common import By, Json, Reason, RolloutId, acting, answer, print_json, wake
 from chrysalis.errors import TargetError
-from chrysalis.ledger.records import Decision
 from gates.progress import Outcome
-from tasks import approve as sign_offs
 from tasks import ladders, operations, rolling_back, triggers
 from tasks import measure as measurements
 from tasks.lifecycle import end, take_over
 from tasks.safety import make_safe
 from tasks.workspace import Workspace
 
-Comment = Annotated[str, typer.Option(help="Why; it stays in the record.")]
-Role = Annotated[str | None, typer.Option(help="Sign in this one of your roles.")]
 ASKED_HERE = "asked for on the command line"
-
-
-def approve(rollout_id: RolloutId, by: By = "", comment: Comment = "", role: Role = None, as_json: Json = False) -> None:
-    """Sign the pending sign-off."""
-    _sign(rollout_id, "approve", acting(by), comment, role=role, as_json=as_json)
-
-
-def reject(rollout_id: RolloutId, by: By = "", comment: Comment = "", role: Role = None, as_json: Json = False) -> None:
-    """Refuse the pending sign-off: the rollout goes back and ends as rejected."""
-    _sign(rollout_id, "reject", acting(by), comment, role=role, as_json=as_json)
-
-
-def _sign(rollout_id: str, decision: Decision, who: str, comment: str, *, role: str | None, as_json: bool) -> None:
-    workspace = Workspace.open(rollout_id, 0)
-    planned, spec = sign_offs.pending(workspace)
-    signed = sign_offs.sign(workspace, planned.id, who, decision=decision, comment=comment, door="cli", role=role)
-    missing = sign_offs.count(workspace, planned, spec).missing if decision == "approve" else ()
-    wake(workspace.rollout, f"{who} signed")
-    left = f"; still needs {', '.join(missing)}" if missing else ""
-    did = f"{planned.title}: {decision} by {who} as {signed.role}{left}"
-    answer(rollout_id, did, as_json, step=planned.id, decision=decision, by=who, role=signed.role, missing=missing)
 
 
 def rollback(
@@ -50,13 +25,13 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Take it back: the traffic now, from here; everything else by the rollout's own run."""
-    rolling_back.ask(rollout_id, "roll_back", by=acting(by), reason=reason, to_percent=to or None)
+    rolling_back.ask_as(acting(by), rollout_id, "roll_back", reason=reason, to_percent=to or None)
     _make_safe(rollout_id, to, reason, acting(by), ends=Outcome.ROLLED_BACK, as_json=as_json)
 
 
 def abort(rollout_id: RolloutId, reason: Reason = ASKED_HERE, by: By = "", as_json: Json = False) -> None:
     """Stop it: the traffic off the canary now, and nothing else undone."""
-    rolling_back.ask(rollout_id, "abort", by=acting(by), reason=reason)
+    rolling_back.ask_as(acting(by), rollout_id, "abort", reason=reason)
     _make_safe(rollout_id, 0, reason, acting(by), ends=Outcome.ABORTED, as_json=as_json)
 
 
@@ -78,7 +53,7 @@ def _make_safe(rollout_id: str, percent: int, reason: str, who: str, *, ends: Ou
 
 def pause(rollout_id: RolloutId, reason: Reason = ASKED_HERE, by: By = "", as_json: Json = False) -> None:
     """Hold after the step that runs now; the watch goes on watching."""
-    rolling_back.ask(rollout_id, "pause", by=acting(by), reason=reason)
+    rolling_back.ask_as(acting(by), rollout_id, "pause", reason=reason)
     answer(rollout_id, "holds after its current step", as_json)
 
 

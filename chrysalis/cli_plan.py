@@ -6,6 +6,7 @@ cannot decide anything), 2 wrong use. Problems and warnings go to standard error
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Annotated
 import typer
 
 from chrysalis.errors import ChrysalisError
-from chrysalis.plan import Plan, PlannedStep, load_plan, plan_schema
+from chrysalis.people import People, load_people
+from chrysalis.plan import LoadedPlan, Plan, PlannedStep, Problem, check_people, load_plan, plan_schema
 from chrysalis.plan import timeline as timeline_of
 from chrysalis.rules import rules
+from chrysalis.settings import Settings
 
 app = typer.Typer(name="plan", help="Check and show plans.", no_args_is_help=True)
 
@@ -30,16 +33,18 @@ def check(
     live: Annotated[bool, typer.Option("--live", help="Also ask the real sources for every metric.")] = False,
 ) -> None:
     """Say everything that is wrong with the plans, each with its place."""
-    plans: dict[Path, Plan] = {}
+    plans: dict[Path, LoadedPlan] = {}
     problems: list[str] = []
     for file in dict.fromkeys(files):
         try:
-            plans[file] = load_plan(file).plan
+            plans[file] = load_plan(file)
         except ChrysalisError as error:
             problems += str(error).splitlines()
-    for file, plan in plans.items():
+    for file, loaded in plans.items():
+        plan = loaded.plan
         found = list(_not_runnable(file, plan.not_runnable)) if runnable else []
         try:
+            found += [str(one) for one in _by_people(file, loaded)]
             asked = list(_live(file, plan)) if live else []
         except ChrysalisError as error:
             asked = [("error", f"{file}: {error}")]
@@ -71,6 +76,14 @@ def schema() -> None:
 app.command()(rules)
 
 
+def _by_people(file: Path, loaded: LoadedPlan) -> list[Problem]:
+    """What the people beside the plan, or those of CHRYSALIS_PEOPLE, cannot sign. Raises PlanError, SettingsError."""
+    plans = {"CHRYSALIS_PLANS": str(file.resolve().parent.parent)}
+    people_file = Settings.load({**os.environ, **plans}).people_file
+    people = People.of_plan(loaded.plan) if people_file is None else load_people(people_file).for_plan(loaded.plan)
+    return check_people(loaded, people.signers(), str(file))
+
+
 def _size(plan: Plan) -> str:
     triggers = {name for phase in plan.phase_names for name in plan.triggers_at(phase)}
     counts = ((len(plan.phases), "phase"), (len(plan.itinerary), "step"), (len(triggers), "trigger"))
@@ -84,7 +97,6 @@ def _not_runnable(file: Path, steps: Iterable[PlannedStep]) -> Iterator[str]:
 def _live(file: Path, plan: Plan) -> Iterator[tuple[str, str]]:
     """What the sources say, each with whether it is an error or a warning."""
     from chrysalis.live_check import live_problems
-    from chrysalis.settings import Settings
     from chrysalis.wiring import sources
 
     variables = Settings.load().variables()

@@ -17,11 +17,18 @@ ChrysalisError
 │   └── QueryError          the source answered that the query is wrong
 ├── StepFailed          a step of the plan did what it could, and it was not enough
 └── NotAllowed          this person may not do this
+
+A message holds no secret: what `chrysalis.secrets` knows is taken out of it when the error is made.
 """
+
+from chrysalis.secrets import redacted
 
 
 class ChrysalisError(Exception):
     """Something went wrong that a person can mend; the message says how."""
+
+    def __init__(self, *told: object) -> None:
+        super().__init__(*redacted(told))
 
 
 class PlanError(ChrysalisError):

@@ -11,6 +11,7 @@ from pathlib import Path
 from chrysalis.effects.database.programs import Programs
 from chrysalis.errors import SettingsError
 from chrysalis.metrics.base import MetricSource
+from chrysalis.metrics.envoy import EnvoySource
 from chrysalis.metrics.http import HttpSource
 from chrysalis.metrics.prometheus import PrometheusSource
 from chrysalis.metrics.sql import SqlSource
@@ -134,6 +135,9 @@ def sources(plan: Plan, variables: Variables) -> Mapping[str, MetricSource]:
                 built[name] = _sql(fill_in(spec.url, variables, where=where), spec.timeout.total_seconds())
             case parts.HttpSource():
                 built[name] = _http(fill_in(spec.url, variables, where=where), spec.timeout.total_seconds())
+            case parts.EnvoySource():
+                url = fill_in(spec.admin_url, variables, where=where)
+                built[name] = _counters(url, spec.timeout.total_seconds(), spec.min_requests)
             case _:
                 continue
     return built
@@ -180,3 +184,8 @@ def _sql(url: str, timeout_s: float) -> SqlSource:
 @cache
 def _http(url: str, timeout_s: float) -> HttpSource:
     return HttpSource(url, timeout_s=timeout_s)
+
+
+@cache
+def _counters(admin_url: str, timeout_s: float, min_requests: int) -> EnvoySource:
+    return EnvoySource(admin_url, timeout_s=timeout_s, min_requests=min_requests)

@@ -3,13 +3,14 @@
 from prefect import State, flow
 from prefect.states import Completed, Failed
 
-from chrysalis.errors import ChrysalisError, StaleToken, TargetUnavailable
+from chrysalis.errors import ChrysalisError, NotAllowed, StaleToken, TargetUnavailable
+from chrysalis.ledger.origin import came_by
 from gates.progress import Outcome, RollBack
 from tasks.decide import decide
 from tasks.kinds import KINDS
 from tasks.lifecycle import await_end, end, take_over
 from tasks.rolling_back import (
-    ask,
+    ask_as,
     begin_rollback,
     end_rollback,
     fail_rollback,
@@ -73,7 +74,11 @@ def rollback_now(rollout_id: str, reason: str, by: str = "on-call", to_percent: 
 
     `to_percent` above 0 only lowers the weight and holds. Ends red when the way back could not be proven.
     """
-    ask(rollout_id, "roll_back", by=by, reason=reason, to_percent=to_percent)
+    came_by("on-call flow")
+    try:
+        ask_as(by, rollout_id, "roll_back", reason=reason, to_percent=to_percent)
+    except NotAllowed as error:
+        return Failed(name="Refused", message=str(error))
     token = take_over(rollout_id)
     action = decide(rollout_id)
     if not isinstance(action, RollBack):

@@ -13,6 +13,7 @@ from prefect.states import Completed, Failed
 from pydantic import Field
 
 from chrysalis.errors import ChrysalisError
+from chrysalis.ledger.origin import came_by
 from flows.phase import DONE, phase
 from flows.rollback import BACK, HELD, rollback
 from gates.progress import Finish, Hold, Outcome, RollBack, Run
@@ -26,7 +27,7 @@ from tasks.lifecycle import (
     register,
     show_timeline,
     take_answers,
-    take_over,
+    take_over_again,
     wait,
 )
 from tasks.suspension import Suspension, next_suspension, tag_run, tags_of
@@ -65,6 +66,7 @@ def rollout(
         again: Roll this version out once more after an earlier rollout of it ended
         plan: The plan's folder; leave it as it is
     """
+    came_by("flow")
     run_id = str(flow_run.get_id())
     mine = open_ledger().find_by_flow_run(run_id)
     if mine is None:
@@ -92,7 +94,7 @@ def rollout(
 def go_on(rollout_id: str) -> State[Any] | Suspension:
     """Everything that can be done now: until the end, or until there is something to wait for."""
     while True:
-        token = take_over(rollout_id)
+        token = take_over_again(rollout_id)
         if isinstance(decide(rollout_id), Run):
             for name in plan_of(rollout_id).phase_names:
                 with tags(*tags_of(open_ledger().get(rollout_id)), f"phase:{name}"):
@@ -104,7 +106,7 @@ def go_on(rollout_id: str) -> State[Any] | Suspension:
                 end(rollout_id, token, outcome, reason)
                 return final_state(outcome, reason)
             case RollBack() as back:
-                token = take_over(rollout_id)
+                token = take_over_again(rollout_id)
                 ends = back.outcome.value
                 with tags(*tags_of(open_ledger().get(rollout_id))):
                     state = rollback(rollout_id, token, back.to_percent, back.reason, back.by, ends, return_state=True)

@@ -13,6 +13,8 @@ from prefect.states import Completed
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import LedgerUnavailable
+from chrysalis.ledger.origin import came_by
+from tasks.fast_looks import looking_fast
 from tasks.prefect_api import wake
 from tasks.sentry import Sentry
 from tasks.step import log
@@ -24,15 +26,17 @@ HOURS = 6.0
 @flow(name="watch", flow_run_name="watch", persist_result=False)
 def watch(hours: float = HOURS) -> State[None]:
     """Tick until the time is over. An unreachable ledger does not end it: it looks again at the next tick."""
+    came_by("watch")
     interval_s = settings().watch_interval_s
     sentry = Sentry(open_ledger(), wake, f"{socket.gethostname()}:{os.getpid()}", interval_s)
     log().info("watching every %.2f s", interval_s)
     ends = time.monotonic() + hours * 3600
-    while (started := time.monotonic()) < ends:
-        try:
-            sentry.tick(utc_now())
-        except LedgerUnavailable as error:
-            log().error("the ledger is out of reach: %s", error)
-        time.sleep(max(0.0, started + interval_s - time.monotonic()))
+    with looking_fast(sentry, settings().fast_interval_s):
+        while (started := time.monotonic()) < ends:
+            try:
+                sentry.tick(utc_now())
+            except LedgerUnavailable as error:
+                log().error("the ledger is out of reach: %s", error)
+            time.sleep(max(0.0, started + interval_s - time.monotonic()))
     sentry.close()
     return Completed(message="another watch takes over")

@@ -7,7 +7,6 @@ and explain themselves in the same way.
 from fractions import Fraction
 from typing import NamedTuple, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from gates.condition import Condition, Truths
@@ -79,12 +78,11 @@ class Bounded(Condition):
         low, high = self._limits(unit)
         match self.bound_kind:
             case "above":
-                kept = values > low
+                return values > low
             case "below":
-                kept = values < high
+                return values < high
             case _:
-                kept = (values >= low) & (values <= high)
-        return np.asarray(kept, dtype=np.bool_)
+                return (values >= low) & (values <= high)
 
     def _limits(self, unit: str) -> tuple[float, float]:
         if self.between is not None:

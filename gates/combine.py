@@ -114,11 +114,11 @@ class AtLeast(_Combination):
     def judge(self, observations: Observations, now_s: float) -> Finding:
         parts = self._parts(observations, now_s)
         pairs = [(spec, part) for spec, part in zip(self.of, parts, strict=True) if part.mode is Mode.BLOCK]
-        sizes = [1.0 if self.count is not None else spec.weight for spec, _ in pairs]
-        whole = fsum(sizes)
+        sized = [(1.0 if self.count is not None else spec.weight, part) for spec, part in pairs]
+        whole = fsum(size for size, _ in sized)
         wanted = float(self.count) if self.count is not None else (self.share or Quantity(1.0)).to("ratio") * whole
-        passed = fsum(size for size, (_, part) in zip(sizes, pairs, strict=True) if part.passed)
-        open_ = fsum(size for size, (_, part) in zip(sizes, pairs, strict=True) if part.verdict is Verdict.INCONCLUSIVE)
+        passed = fsum(size for size, part in sized if part.passed)
+        open_ = fsum(size for size, part in sized if part.verdict is Verdict.INCONCLUSIVE)
         critical = max((part.verdict for spec, part in pairs if spec.critical), default=Verdict.PASS)
         slack = _ROUNDING * whole
         if passed >= wanted - slack:

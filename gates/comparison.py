@@ -62,8 +62,9 @@ def _against(written: Any) -> Any:
     text = str(written).strip()
     if text == "stable":
         return Against(stable=True)
-    if text.startswith("baseline:") and text.removeprefix("baseline:").strip():
-        return Against(baseline=text.removeprefix("baseline:").strip())
+    kind, _, name = text.partition(":")
+    if kind == "baseline" and name.strip():
+        return Against(baseline=name.strip())
     if text.endswith(" ago"):
         ago_s = parse_duration(text.removesuffix(" ago")).total_seconds()
         if ago_s > 0:
@@ -179,8 +180,7 @@ class Comparison(Condition):
             known = self._number(observations, self.reference, now_s)
             if isinstance(known, Missing):
                 return self.unknown(known.reason)
-            reference = Quantity(known[0], known[1]).to(unit) if known[1] else known[0]
-            return self._compare(value, reference, unit, name_of(self.reference))
+            return self._compare(value, Quantity(*known).to(unit), unit, name_of(self.reference))
         except UnitError as error:
             return self.unknown(f"{self.metric}: {error}")
 

@@ -71,7 +71,7 @@ class Consensus(Bounded):
                 return self.unknown(found.reason)
             unit = unit if values else found[1].unit
             try:
-                values.append(found[0] if found[1].unit == unit else Quantity(found[0], found[1].unit).to(unit))
+                values.append(Quantity(found[0], found[1].unit).to(unit))
             except UnitError as error:
                 return self.unknown(f"{metric}: {error}")
         apart, deviation, connectivity = agreement(np.array(values))

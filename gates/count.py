@@ -68,7 +68,7 @@ class Count(Bounded):
             over_s = self.over.total_seconds()
             uncovered = covers(seen.times_s, now_s=now_s, window_s=over_s, interval_s=seen.interval_s)
         low, high = self._limits(seen.unit)
-        more_may_mend = events < low or (self.bound_kind == "above" and events <= low)
+        more_may_mend = events <= low
         if uncovered and (high < np.inf if found.kept else more_may_mend):
             return self.unknown(f"{found.words} so far; {uncovered}", numbers=numbers)
         return self.finding(Verdict.PASS if found.kept else Verdict.FAIL, found.words, numbers=numbers)

@@ -51,9 +51,8 @@ class Distribution(Condition):
             raise ValueError("over is for a metric of words; of metrics per category the newest values count")
         if self.metrics and set(self.metrics) != set(self.shares):
             raise ValueError(f"metrics are for {', '.join(self.metrics)}, but shares for {', '.join(self.shares)}")
-        tolerances = self.tolerance if isinstance(self.tolerance, dict) else {}
-        if isinstance(self.tolerance, dict) and set(tolerances) != set(self.shares):
-            raise ValueError(f"tolerance is for {', '.join(tolerances)}, but shares for {', '.join(self.shares)}")
+        if isinstance(self.tolerance, dict) and set(self.tolerance) != set(self.shares):
+            raise ValueError(f"tolerance is for {', '.join(self.tolerance)}, but shares for {', '.join(self.shares)}")
         try:
             planned = [_share(share) for share in self.shares.values()]
             allowed = [self._tolerance(category) for category in self.shares]
@@ -66,9 +65,8 @@ class Distribution(Condition):
         return self
 
     def needs(self) -> tuple[Need, ...]:
-        if self.metric is not None:
-            return (Need(Selector(self.metric, self.side), self.over.total_seconds() if self.over else 0.0),)
-        return tuple(Need(Selector(metric, self.side), 0.0) for metric in self.metrics.values())
+        metrics = self.metrics.values() if self.metric is None else (self.metric,)
+        return tuple(Need(Selector(metric, self.side), self._window_s) for metric in metrics)
 
     def problems(self, metrics: Mapping[str, MetricFacts]) -> list[str]:
         if self.metric is not None:
@@ -77,8 +75,7 @@ class Distribution(Condition):
                 return [unknown_metric(self.metric, metrics)]
             if facts.unit != CATEGORY:
                 return [f"{self.metric}: needs a metric of words (unit {CATEGORY!r}), it is in {facts.unit!r}"]
-            over_s = self.over.total_seconds() if self.over else 0.0
-            return window_problems(self.metric, over_s, facts, self.min_samples)
+            return window_problems(self.metric, self._window_s, facts, self.min_samples)
         found = []
         dimensions: dict[str, str] = {}
         for metric in self.metrics.values():
@@ -94,12 +91,14 @@ class Distribution(Condition):
 
     def judge(self, observations: Observations, now_s: float) -> Finding:
         try:
-            counted = self._words(observations, now_s) if self.metric is not None else self._amounts(observations, now_s)
+            counted = (
+                self._amounts(observations, now_s) if self.metric is None else self._words(self.metric, observations, now_s)
+            )
         except UnitError as error:
             return self.unknown(f"distribution: {error}")
         if isinstance(counted, Missing):
             return self.unknown(counted.reason)
-        scale = max(counted.values(), default=0.0)
+        scale = max(counted.values())
         if scale <= 0:
             return self.unknown("distribution: all categories are at 0, shares of nothing say nothing")
         total = sum(amount / scale for amount in counted.values())
@@ -124,15 +123,9 @@ class Distribution(Condition):
         chosen = self.tolerance.get(category)
         return 0.0 if chosen is None else _share(chosen)
 
-    def _words(self, observations: Observations, now_s: float) -> dict[str, float] | Missing:
-        name = self.metric or ""
-        seen = look(
-            observations,
-            Selector(name, self.side),
-            now_s=now_s,
-            window_s=self.over.total_seconds() if self.over else None,
-            stale_after_s=self._stale_s,
-        )
+    def _words(self, name: str, observations: Observations, now_s: float) -> dict[str, float] | Missing:
+        selector = Selector(name, self.side)
+        seen = look(observations, selector, now_s=now_s, window_s=self._window_s, stale_after_s=self._stale_s)
         if isinstance(seen, Missing):
             return seen
         if seen.labels is None:
@@ -153,8 +146,12 @@ class Distribution(Condition):
             unit = series.unit if unit is None else unit
             if value < 0:
                 return Missing(f"{metric}: {show(value, series.unit)} is below 0, no amount of a category")
-            amounts[category] = Quantity(value, series.unit).to(unit) if series.unit else value
+            amounts[category] = Quantity(value, series.unit).to(unit)
         return amounts
+
+    @property
+    def _window_s(self) -> float:
+        return 0.0 if self.over is None else self.over.total_seconds()
 
     @property
     def _stale_s(self) -> float | None:

@@ -92,7 +92,11 @@ class ReduceWeight(Response):
 
     def weight_after(self, weight_percent: int) -> int:
         """The weight to set, in whole percent, rounded down, from the weight now."""
-        after = weight_percent - self.by.value if self.by is not None else _percent(self.to or Quantity(0.0, "%"), "to")
+        after = float(weight_percent)
+        if self.by is not None:
+            after -= self.by.value
+        if self.to is not None:
+            after = self.to.to("%")
         return max(0, min(weight_percent, int(after)))
 
 
@@ -129,7 +133,7 @@ class RollBack(Response):
     @property
     def weight_percent(self) -> int:
         """The weight to go back to, in whole percent, rounded down."""
-        return int(_percent(self.to, "to"))
+        return int(self.to.to("%"))
 
     @property
     def rank(self) -> tuple[int, float]:

@@ -18,6 +18,8 @@ from gates.observation import FloatArray
 _NORMAL = NormalDist()
 MOST_POINTS = 96
 """Longer series are taken as medians of equal stretches, so that the pairs stay few."""
+_ROUNDING = 1e-12
+"""Residuals below this share of the largest value are what rounding leaves of a straight line, not noise."""
 
 
 class Slope(NamedTuple):
@@ -76,7 +78,7 @@ def _inflation(residuals: FloatArray) -> float:
     n = residuals.size
     centred = residuals - float(residuals.sum()) / n
     power = float(np.dot(centred, centred))
-    if power <= 0 or n < 6:
+    if power <= n * _ROUNDING**2 or n < 6:
         return 1.0
     measured = float(np.dot(centred[1:], centred[:-1])) / power
     rho = (n * measured + 2) / (n - 4)

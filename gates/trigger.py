@@ -31,6 +31,8 @@ from gates.units import Duration, format_duration
 from gates.verdict import Finding, Mode, Verdict
 
 Phase = Literal["inactive", "pending", "firing"]
+SEVERITY_OF: Mapping[str, str] = {"P0": "page", "P1": "warning", "P2": "info"}
+"""The severity of a priority, where none is given."""
 
 
 class Recovery(Spec):
@@ -65,6 +67,13 @@ class Trigger(Spec):
             return {**{key: value for key, value in written.items() if key != "when"}, "manual": True}
         return written
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_urgent_as_its_priority(cls, written: Any) -> Any:
+        if isinstance(written, dict) and "severity" not in written and written.get("priority") in SEVERITY_OF:
+            return {**written, "severity": SEVERITY_OF[written["priority"]]}
+        return written
+
     @model_validator(mode="after")
     def _one_cause(self) -> Self:
         if self.manual == (self.when is not None):
@@ -82,9 +91,7 @@ class Trigger(Spec):
 
     def problems(self, metrics: Mapping[str, MetricFacts]) -> list[str]:
         """What does not fit the metrics, and a condition that states health where the breach is needed."""
-        found: list[str] = []
-        if self.when is not None:
-            found += self.when.problems(metrics)
+        found: list[str] = [] if self.when is None else self.when.problems(metrics)
         if isinstance(self.when, BurnRate) and self.when.is_ != "burning":
             found.append("when states the breach: burn_rate needs is: burning here")
         if self.recover is not None:
@@ -105,7 +112,7 @@ class Trigger(Spec):
 
     def describe(self) -> str:
         """The trigger in one line."""
-        written = self.model_dump(mode="json", exclude_defaults=True)
+        written = self.model_dump(exclude_defaults=True)
         cause = "set off by a person" if self.when is None else in_words(written["when"])
         lasting = f" for {format_duration(self.for_)}" if self.for_ else ""
         return f"{cause}{lasting}: {self.respond.kind.replace('_', ' ')} ({self.severity})"

@@ -5,6 +5,7 @@ Every condition looks through these, so "no data", "stale" and "held too short" 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite, isnan
 from typing import NamedTuple
 
 import numpy as np
@@ -56,20 +57,24 @@ def look(
         return Missing(f"{what}: not measured")
     if isinstance(found, Unavailable):
         return Missing(f"{what}: source unavailable: {found.reason}")
-    if not np.isfinite(now_s):
+    if not isfinite(now_s):
         return Missing(f"{what}: now is {now_s}, not a time")
     interval_s = found.interval_s
-    if not (np.isfinite(interval_s) and interval_s > 0):
+    if not (isfinite(interval_s) and interval_s > 0):
         return Missing(f"{what}: the spacing of samples is {interval_s} s, not known")
     if selector.baseline is not None:
         return found if len(found) else Missing(f"{what}: no samples")
-    last = int(np.searchsorted(found.times_s, now_s, side="right"))
+    count = len(found)
+    # The watch asks this of thousands of series that end before now: for those no search is needed.
+    last = count if count and found.times_s[-1] <= now_s else int(np.searchsorted(found.times_s, now_s, side="right"))
     if last == 0:
         return Missing(f"{what}: no samples" + (" up to now, all are from the future" if len(found) else ""))
     allowed_s = STALE_INTERVALS * interval_s if stale_after_s is None else stale_after_s
     age_s = now_s - float(found.times_s[last - 1])
     if age_s > allowed_s + ROUNDING:
         return Missing(f"{what}: stale, newest sample {format_duration(age_s)} old > at most {format_duration(allowed_s)}")
+    if window_s is None and last == count:
+        return found
     start_s = -np.inf if window_s is None else now_s - window_s
     seen = found.window(start_s=start_s, end_s=now_s)
     return seen if len(seen) else Missing(f"{what}: no samples in the last {format_duration(window_s or 0)}")
@@ -83,7 +88,7 @@ def newest(
     if isinstance(seen, Missing):
         return seen
     value = float(seen.values[-1])
-    return Missing(f"{name_of(selector)}: the newest sample has no value (NaN)") if np.isnan(value) else (value, seen)
+    return Missing(f"{name_of(selector)}: the newest sample has no value (NaN)") if isnan(value) else (value, seen)
 
 
 def newest_at(

@@ -3,12 +3,14 @@
 The record is the ledger; an artifact is a picture of it. So one that cannot be made is logged and nothing else happens.
 """
 
+import base64
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import (
+    create_image_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
@@ -29,6 +31,12 @@ def artifact_key(*parts: str) -> str:
 def show_markdown(key: str, text: str, description: str) -> None:
     """A page of Markdown."""
     _quietly(lambda: create_markdown_artifact(markdown=text, key=key, description=description))
+
+
+def show_picture(key: str, svg: str, description: str) -> None:
+    """A picture, which the UI draws."""
+    url = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+    _quietly(lambda: create_image_artifact(image_url=url, key=key, description=description))
 
 
 def show_findings(key: str, findings: Iterable[Finding], description: str) -> None:

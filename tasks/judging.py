@@ -1,7 +1,7 @@
 """The triggers of one rollout at one tick: every one judged, its state moved on, and the responses that are due now."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chrysalis.ledger import Guarded
@@ -18,26 +18,53 @@ LADDERS = "mode ladders"
 KEPT = (MADE, CHANGED, LADDERS)
 """Entries of the saved states beside the triggers' own, which no trigger can be named: what was answered already, the
 values that were changed for triggers that may recover, and where each ladder stands. They outlive a change of phase."""
+MOST_MADE = 50
+_FRESH = TriggerState()
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """How far each trigger of a rollout is, which responses were made lately (at most `MOST_MADE`), and what was changed."""
+
+    triggers: Mapping[str, TriggerState] = field(default_factory=dict)
+    made: tuple[Made, ...] = ()
+    changed: Mapping[str, Any] = field(default_factory=dict)
+    """Values that were changed for triggers that may recover, as `tasks/values.py` keeps them."""
+    ladders: Mapping[str, Any] = field(default_factory=dict)
+    """Where each mode ladder stands, as `tasks/ladders.py` keeps it."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For the ledger; `from_json` takes it back."""
+        made = [
+            {"trigger": one.trigger, "rank": list(one.rank), "made_s": one.made_s, "settle_s": one.settle_s}
+            for one in self.made
+        ]
+        kept = {CHANGED: dict(self.changed), LADDERS: dict(self.ladders)}
+        return {**{name: state.as_json() for name, state in self.triggers.items()}, MADE: made, **kept}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "States":
+        """What `as_json` gave; nothing kept is a beginning. Raises ValueError on anything else."""
+        triggers = {name: TriggerState.from_json(state) for name, state in kept.items() if name not in KEPT}
+        made = tuple(_made(one) for one in kept.get(MADE, []))
+        return cls(triggers, made, kept.get(CHANGED, {}), kept.get(LADDERS, {}))
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the triggers say now. `states` is what is saved for the next tick."""
+    """What the triggers say now. `states` is what the next look goes on from."""
 
     due: tuple[Firing, ...]
     findings: Mapping[str, Finding]
-    states: dict[str, Any]
+    states: States
     now_s: float
+    moved: bool
+    """Whether a state changed in anything that a watch has to know that takes over."""
 
-    def having_made(self, firing: Firing) -> None:
-        """Note that a response was made, so that it is not repeated while it settles."""
-        made = {
-            "trigger": firing.trigger,
-            "rank": list(firing.response.rank),
-            "made_s": self.now_s,
-            "settle_s": firing.settle_s,
-        }
-        self.states[MADE] = [*self.states.get(MADE, []), made][-50:]
+    def having_made(self, states: States, firing: Firing) -> States:
+        """`states` with a response noted that was made, so that it is not repeated while it settles."""
+        made = Made(firing.trigger, firing.response.rank, self.now_s, firing.settle_s)
+        return replace(states, made=(*states.made, made)[-MOST_MADE:])
 
 
 def armed(workspace: Workspace, guarded: Guarded) -> dict[str, Trigger]:
@@ -55,31 +82,49 @@ def asked_for(triggers: Mapping[str, Trigger]) -> list[Condition]:
 
 def judge_triggers(
     triggers: Mapping[str, Trigger],
-    guarded: Guarded,
+    states: States,
     measured: Measured,
     *,
     workspace: Workspace,
     now_s: float,
     max_gap_s: float,
     set_off: frozenset[str],
+    others: Mapping[str, Trigger] | None = None,
 ) -> Judgement:
-    """Move every trigger's state on to `now_s` (plan time). `set_off` are the manual ones that a person set off."""
-    states: dict[str, Any] = {name: guarded.trigger_states[name] for name in KEPT if name in guarded.trigger_states}
+    """Move every trigger's state on to `now_s` (plan time), from `states` as they were kept.
+
+    `set_off` are the manual ones that a person set off. `others` are judged elsewhere: they count for what is due, as far
+    as they fire, and stay as they are.
+    """
+    others = others or {}
+    after = {name: states.triggers[name] for name in others if name in states.triggers}
     findings: dict[str, Finding] = {}
-    firing: list[Firing] = []
+    moved = False
     for name, trigger in triggers.items():
-        kept = guarded.trigger_states.get(name)
-        before = TriggerState.from_json(kept) if kept else TriggerState()
+        before = states.triggers.get(name, _FRESH)
         finding = _breach(trigger, measured, now_s)
         truth = name in set_off if trigger.manual else truth_of(finding)
-        after = step(trigger, before, truth, now_s, max_gap_s, recovered=_recovered(trigger, measured, now_s))
-        states[name], findings[name] = after.as_json(), finding
-        if after.firing:
-            since_s = after.firing_since_s if after.firing_since_s is not None else now_s
-            firing.append(Firing(name, trigger.respond, since_s, trigger.settle.total_seconds()))
-    history = states.setdefault(MADE, [])
-    answers = due(firing, [_made(one) for one in history], now_s, decision_tree=workspace.plan.decision_tree)
-    return Judgement(answers, findings, states, now_s)
+        state = step(trigger, before, truth, now_s, max_gap_s, recovered=_recovered(trigger, measured, now_s))
+        # An inactive trigger's last look says nothing that counts later.
+        moved = moved or before.phase != "inactive" or state.phase != "inactive"
+        after[name], findings[name] = state, finding
+    firing = [
+        Firing(
+            name,
+            trigger.respond,
+            _since_s(after[name], now_s),
+            trigger.settle.total_seconds(),
+        )
+        for watched in (others, triggers)
+        for name, trigger in watched.items()
+        if name in after and after[name].firing
+    ]
+    answers = due(firing, states.made, now_s, decision_tree=workspace.plan.decision_tree) if firing else ()
+    return Judgement(answers, findings, replace(states, triggers=after), now_s, moved)
+
+
+def _since_s(state: TriggerState, now_s: float) -> float:
+    return now_s if state.firing_since_s is None else state.firing_since_s
 
 
 def _breach(trigger: Trigger, measured: Measured, now_s: float) -> Finding:
@@ -97,6 +142,8 @@ def _made(kept: Mapping[str, Any]) -> Made:
 
 def blindness(triggers: Mapping[str, Trigger], measured: Measured) -> str:
     """Why the rollout was not really watched at this tick: a source could not be asked. Empty when it was."""
+    if not measured.troubled:
+        return ""
     for name, trigger in triggers.items():
         if trigger.when is None:
             continue

@@ -4,10 +4,12 @@ from chrysalis.plan.steps import RUNNABLE
 from tasks.approve import sign_off
 from tasks.back_up import back_up
 from tasks.carry_data import export_data, import_data
+from tasks.checklist import checklist
 from tasks.deploy import deploy
 from tasks.evaluate_gate import gate, verify
 from tasks.layers import activate, deactivate
 from tasks.load_test import load_test
+from tasks.make_report import report
 from tasks.migrate import migrate
 from tasks.notify import notify
 from tasks.operate import operate
@@ -41,8 +43,10 @@ KINDS: dict[str, StepKind] = {
         set_weight,
         soak,
         gate,
+        checklist,
         sign_off,
         notify,
+        report,
         run_command,
         record_baseline,
         tag_version,

@@ -21,6 +21,7 @@ from gates.trigger import truth_of
 from gates.verdict import Finding
 from tasks.judging import LADDERS
 from tasks.notify import tell
+from tasks.permission import require
 from tasks.step import log
 from tasks.values import ACTOR, set_values
 from tasks.workspace import Measured, Workspace, require_known
@@ -137,6 +138,7 @@ def ask_for_mode(rollout_id: str, mode: str, *, ladder: str, by: str, reason: st
 
     Raises SettingsError for a ladder or mode that the plan has not, NotAllowed when the rollout has ended.
     """
+    require("operate", by, rollout_id)
     workspace = Workspace.open(rollout_id, 0)
     ladders = workspace.plan.ladders
     name = ladder or (next(iter(ladders)) if len(ladders) == 1 else "")

@@ -12,18 +12,21 @@ from prefect.runtime import flow_run
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import LedgerError, NotAllowed, PlanError
-from chrysalis.ledger import Lease, Ledger, NewRollout, Rollout
-from chrysalis.plan import LoadedPlan, Phase, load_plan
+from chrysalis.ledger import Lease, Ledger, NewRollout, Rollout, Wait
+from chrysalis.ledger.origin import door
+from chrysalis.plan import LoadedPlan, Phase, check_people, load_plan
 from chrysalis.plan.steps import Activate, SetFlag, SetRoute, SetWeight, Waves
 from gates.progress import Outcome
 from tasks import approve
 from tasks.artifacts import artifact_key, show_markdown
 from tasks.judging import KEPT
-from tasks.prefect_api import answer
+from tasks.permission import require_for_plan
+from tasks.prefect_api import Answer, answer
+from tasks.proof import Code
 from tasks.report import report_markdown, timeline_markdown
 from tasks.rolling_back import settle
 from tasks.step import log
-from tasks.workspace import Workspace, open_ledger, settings
+from tasks.workspace import Workspace, open_ledger, people_of, settings
 
 LEASE_S = 15.0
 RENEW_S = 4.0
@@ -38,9 +41,10 @@ def register(
 ) -> tuple[Rollout, bool]:
     """The rollout of this release: the one there is, or a new one (True). Changes nothing when it may not start.
 
-    Raises PlanError, SettingsError, ServiceBusy, LedgerUnavailable.
+    Raises PlanError, SettingsError, NotAllowed, ServiceBusy, LedgerUnavailable.
     """
     loaded = checked(plan, version, speed)
+    require_for_plan("start", started_by, loaded.plan)
     ledger = open_ledger()
     new = NewRollout(
         plan_name=plan,
@@ -60,8 +64,11 @@ def register(
 
 def checked(plan: str, version: str, speed: float) -> LoadedPlan:
     """The plan, if it and what it is started with are sound. Raises PlanError, SettingsError."""
-    loaded = load_plan(settings().plan_file(plan))
+    file = settings().plan_file(plan)
+    loaded = load_plan(file)
     refuse_if_not_runnable(loaded)
+    if wrong := check_people(loaded, people_of(loaded.plan).signers(), str(file)):
+        raise PlanError("\n".join(str(problem) for problem in wrong))
     if not version.strip():
         raise PlanError("version: found nothing, expected the version to roll out, such as 2.1.0")
     if not 1.0 <= speed <= 1_000_000:
@@ -100,8 +107,28 @@ def adopt(rollout: Rollout, flow_run_id: str) -> bool:
 
 def take_over(rollout_id: str) -> int:
     """A new fencing token for this process; every earlier one is stale from now on."""
-    holder = f"{socket.gethostname()}:{os.getpid()}"
-    return open_ledger().take_token(rollout_id, holder, now=utc_now())
+    return open_ledger().take_token(rollout_id, _this_process(), now=utc_now())
+
+
+def take_over_again(rollout_id: str) -> int:
+    """A new token for a process that works under `alive`. Raises NotAllowed when another process works for the rollout now.
+
+    A process that was frozen for longer than its lease comes back to find another one in its place; it stops there,
+    instead of taking the rollout back from its successor.
+    """
+    lease = open_ledger().lease(lease_name(rollout_id))
+    if lease is not None and lease.holder != _this_process() and not lease.expired(utc_now()):
+        raise NotAllowed(f"{lease.name} is worked on by {lease.holder}; this process was away too long and stops")
+    return take_over(rollout_id)
+
+
+def lease_name(rollout_id: str) -> str:
+    """What says that a process works for this rollout."""
+    return f"rollout:{rollout_id}"
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def show_timeline(rollout_id: str) -> None:
@@ -118,8 +145,8 @@ def alive(rollout_id: str) -> Iterator[None]:
     The lease of a process that was killed is waited out. Raises NotAllowed when another one keeps it alive: of two that
     work for one rollout, the second one stops.
     """
-    ledger, name, stop = open_ledger(), f"rollout:{rollout_id}", threading.Event()
-    holder = f"{socket.gethostname()}:{os.getpid()}"
+    ledger, name, stop = open_ledger(), lease_name(rollout_id), threading.Event()
+    holder = _this_process()
     lease = _acquire(ledger, name, holder)
 
     def renew() -> None:
@@ -211,26 +238,41 @@ def await_end(rollout_id: str) -> Rollout:
 def take_answers(rollout_id: str) -> str:
     """Hand what people typed into the form of the last suspension to the one function that signs.
 
-    Read from the API, so that an answer is not lost with the process that resumed. Returns why one was not accepted, for
-    the next form; empty when there is nothing to say.
+    Read from the API, so that an answer is not lost with the process that resumed; one that was taken is not taken again.
+    Returns why one was not accepted, for the next form; empty when there is nothing to say.
     """
     workspace = Workspace.open(rollout_id, 0)
     for open_wait in workspace.ledger.waits(rollout_id):
         if open_wait.kind != "sign_off" or not open_wait.is_open or not open_wait.pauses:
             continue
-        given = answer(str(flow_run.get_id()), f"wait-{open_wait.id}-{open_wait.pauses}")
+        key = f"wait-{open_wait.id}-{open_wait.pauses}"
+        entered = answer(str(flow_run.get_id()), key)
+        if entered is None:
+            told = {"step": open_wait.step_id, "why": "the run was set going without an answer; nothing is signed"}
+            workspace.ledger.record_refusal("unknown", "sign_off", rollout_id, told, now=utc_now())
+            continue
         try:
-            return _take_answer(workspace, open_wait.step_id, given or {})
+            with door("ui"):
+                _take_answer(workspace, open_wait, key, entered)
         except NotAllowed as error:
             log().warning("sign-off not accepted: %s", error)
             return str(error)
     return ""
 
 
-def _take_answer(workspace: Workspace, step_id: str, given: dict[str, str]) -> str:
-    decision = given.get("decision")
-    if decision not in ("approve", "reject"):
-        return ""
-    approver, comment = str(given.get("approver", "")).strip(), str(given.get("comment") or "")
-    approve.sign(workspace, step_id, approver, decision=decision, comment=comment, door="ui")  # type: ignore[arg-type]
-    return ""
+def _take_answer(workspace: Workspace, waits: Wait, key: str, entered: Answer) -> None:
+    decision = entered.given.get("decision")
+    taken = {one.proof.get("answer") for one in workspace.ledger.sign_offs(workspace.rollout.id, waits.step_id)}
+    if decision not in ("approve", "reject") or key in taken:
+        return
+    approve.sign(
+        workspace,
+        waits.step_id,
+        str(entered.given.get("approver", "")).strip(),
+        decision=decision,
+        comment=str(entered.given.get("comment") or ""),
+        door="ui",
+        offered=Code(str(entered.given.get("code") or ""), entered.entered_at),
+        shown=workspace.ledger.shown(waits.id, waits.pauses),
+        answer=key,
+    )

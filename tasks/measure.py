@@ -6,14 +6,17 @@ from chrysalis.clock import utc_now
 from chrysalis.errors import NotAllowed, SettingsError
 from chrysalis.plan.parts import ManualSource
 from tasks.entered import ENTERED
+from tasks.permission import require
 from tasks.workspace import Workspace, require_known
 
 
 def enter(rollout_id: str, metric: str, value: float, *, by: str) -> str:
     """Record a value of a metric whose source is `manual`, as of now; returns its unit.
 
-    Raises SettingsError for another metric or a value that is no number, NotAllowed when the rollout has ended.
+    Raises SettingsError for another metric or a value that is no number, NotAllowed when the rollout has ended or `by`
+    may not.
     """
+    require("measure", by, rollout_id)
     workspace = Workspace.open(rollout_id, 0)
     if not workspace.rollout.active:
         raise NotAllowed(f"{rollout_id} ended {workspace.rollout.outcome}; nothing is measured for it any more")

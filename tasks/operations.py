@@ -8,6 +8,7 @@ from chrysalis.errors import NotAllowed, SettingsError, StaleToken, TargetUnavai
 from chrysalis.plan import PlannedStep
 from chrysalis.plan.steps import SetWeight
 from tasks.lifecycle import take_over
+from tasks.permission import require
 from tasks.rolling_back import ask
 from tasks.safety import make_safe
 from tasks.step import Waiting
@@ -20,10 +21,11 @@ def run(rollout_id: str, name: str, by: str) -> Iterator[str]:
     """Run an operation's steps in order; yields a line per step.
 
     A weight is only ever lowered here: the way up is the plan's. Raises SettingsError for an unknown operation, TargetError,
-    NotAllowed once the rollout has ended.
+    NotAllowed once the rollout has ended, or when `by` may not.
     """
     from tasks.kinds import KINDS
 
+    require("operate", by, rollout_id)
     workspace = Workspace.open(rollout_id, 0)
     require_known(workspace.plan, name, workspace.plan.operations, "operation")
     if not workspace.rollout.active:

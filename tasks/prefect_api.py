@@ -3,6 +3,7 @@
 Every call is bounded in time: the watch must go on protecting while the API is down.
 """
 
+import json
 import os
 import time
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from prefect.states import Scheduled
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError
+from chrysalis.secrets import redact
+from tasks import prefect_http
 
 TIMEOUT_S = 5.0
 BUSY_PAUSES_S = (0.1, 0.3, 1.0)
@@ -63,13 +66,17 @@ def wake(flow_run_id: str, nudge: Nudge) -> bool:
     state = _call("GET", f"/flow_runs/{flow_run_id}").get("state") or {}
     kind = str(state.get("type", ""))
     if kind == "PAUSED" and nudge.asleep:
-        answer = {"decision": "not yet", "approver": "chrysalis", "comment": nudge.note}
-        said = _call("POST", f"/flow_runs/{flow_run_id}/resume", {"run_input": answer})
-        return bool(said.get("status") == "ACCEPT")
+        return enter(flow_run_id, {"decision": "not yet", "approver": "chrysalis", "comment": nudge.note})
     if kind == "CANCELLED" and not nudge.cancelled:
         raise RunCancelled(f"flow run {flow_run_id} was cancelled in Prefect: {state.get('message') or 'no reason given'}")
     lost = nudge.gone and kind in COMING_UP and _age(state) > COMING_UP[kind]
     return reschedule(flow_run_id, nudge.note) if kind in ENDED or lost else False
+
+
+def enter(flow_run_id: str, entry: dict[str, str]) -> bool:
+    """Fill the form of a suspended run; False when the server did not take the entry. Raises PrefectUnavailable."""
+    said = _call("POST", f"/flow_runs/{flow_run_id}/resume", {"run_input": entry})
+    return bool(said.get("status") == "ACCEPT")
 
 
 def _age(state: dict[str, Any]) -> timedelta:
@@ -87,10 +94,21 @@ def reschedule(flow_run_id: str, note: str) -> bool:
     return True
 
 
-def answer(flow_run_id: str, pause_key: str) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What somebody entered into a form, and when, as the server recorded it."""
+
+    given: dict[str, Any]
+    entered_at: datetime
+
+
+def answer(flow_run_id: str, pause_key: str) -> Answer | None:
     """What somebody typed into the form of that suspension; None when nobody has yet. Raises PrefectUnavailable."""
-    found = _call("GET", f"/flow_runs/{flow_run_id}/input/suspended-{pause_key}-response", absent=None)
-    return found if isinstance(found, dict) else None
+    key = f"suspended-{pause_key}-response"
+    for found in _call("POST", f"/flow_runs/{flow_run_id}/input/filter", {"prefix": key, "limit": 10}):
+        if found["key"] == key and isinstance(given := json.loads(found["value"]), dict):
+            return Answer(given, datetime.fromisoformat(str(found["created"])))
+    return None
 
 
 def deployment_id(deployment: str) -> str:
@@ -119,7 +137,7 @@ def _call(method: str, path: str, body: dict[str, Any] | None = None, *, absent:
     url = api_url()
     for pause_s in (*BUSY_PAUSES_S, None):
         try:
-            answer = httpx.request(method, url + path, json=body, timeout=TIMEOUT_S)
+            answer = prefect_http.request(method, url, path, body, timeout_s=TIMEOUT_S)
         except httpx.HTTPError as error:
             raise PrefectUnavailable(
                 f"Prefect at {url} does not answer: {error}; is `prefect server start` running?"
@@ -127,10 +145,16 @@ def _call(method: str, path: str, body: dict[str, Any] | None = None, *, absent:
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or pause_s is None:
             break
         time.sleep(pause_s)
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        raise PrefectUnavailable(
+            f"Prefect at {url} wants its login; set PREFECT_API_AUTH_STRING to the server's `user:password`"
+        )
     if answer.status_code == httpx.codes.NOT_FOUND:
         if absent is not _REQUIRED:
             return absent
         raise PrefectUnavailable(f"Prefect at {url} has no {path}; run `prefect deploy --all`")
     if answer.is_error:
-        raise PrefectUnavailable(f"Prefect at {url} refused {method} {path}: {answer.status_code} {answer.text[:300]}")
+        raise PrefectUnavailable(
+            f"Prefect at {url} refused {method} {path}: {answer.status_code} {redact(answer.text)[:300]}"
+        )
     return answer.json() if answer.content else {}

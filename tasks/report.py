@@ -79,6 +79,9 @@ def report(workspace: Workspace) -> dict[str, Any]:
                 "comment": one.comment,
                 "at": one.at.isoformat(),
                 "door": one.door,
+                "on_behalf_of": one.on_behalf_of,
+                "proof": one.proof.get("kind", "none"),
+                "void": one.void,
             }
             for one in ledger.sign_offs(row.id)
         ],
@@ -109,7 +112,7 @@ def _waits_for(workspace: Workspace, wait: Wait) -> dict[str, Any]:
     if wait.kind == "sign_off":
         planned, spec = approve.pending(workspace, wait.step_id)
         tally = approve.count(workspace, planned, spec)
-        told |= {"missing": list(tally.missing), "may_sign": approve.may_sign(workspace.plan, spec.rule)}
+        told |= {"missing": list(tally.missing), "may_sign": approve.may_sign(workspace, spec.rule)}
     return told
 
 
@@ -123,6 +126,12 @@ def _wait_line(wait: dict[str, Any]) -> str:
     if wait["kind"] == "soak" and wait["needed_s"]:
         return f"{wait['step']}, watched {format_duration(round(wait['watched_s']))} of {format_duration(wait['needed_s'])}"
     return f"{wait['step']}: {wait['reason'] or wait['kind']}"
+
+
+def _signer(one: dict[str, Any]) -> str:
+    behalf = f" for {one['on_behalf_of']}" if one["on_behalf_of"] else ""
+    proof = "" if one["proof"] == "none" else f", proven by {one['proof']}"
+    return f"{one['by']}{behalf} ({one['role']}{proof})"
 
 
 def report_markdown(workspace: Workspace) -> str:
@@ -153,6 +162,8 @@ def report_markdown(workspace: Workspace) -> str:
     if told["sign_offs"]:
         lines += ["", "## Sign-offs", ""]
         lines += [
-            f"- {one['step']}: {one['by']} ({one['role']}): {one['decision']} {one['comment']}" for one in told["sign_offs"]
+            f"- {one['step']}: {_signer(one)}: {one['decision']} {one['comment']}".rstrip()
+            + (f" (void: {one['void']})" if one["void"] else "")
+            for one in told["sign_offs"]
         ]
     return "\n".join(lines)

@@ -75,6 +75,6 @@ def _tell(workspace: Workspace, firing: Firing, severity: Severity | None, body:
     said = f"{firing.trigger} fires: {firing.response.kind.replace('_', ' ')}"
     try:
         text = f"{body}\n{trigger.runbook}".strip()
-        tell(workspace, severity or trigger.severity, said, text, channels=trigger.notify)
+        tell(workspace, severity or trigger.severity, said, text, channels=trigger.notify, cause=f"trigger:{firing.trigger}")
     except ChrysalisError as error:
         log().error("nobody was told that %s: %s", said, error)

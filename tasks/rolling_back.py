@@ -4,7 +4,7 @@ Every part may be repeated: a way back that was interrupted anywhere begins at i
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -21,11 +21,13 @@ from tasks.decide import entries, stops
 from tasks.evaluate_gate import judge_until, said
 from tasks.kinds import KINDS
 from tasks.notify import tell
+from tasks.permission import require
 from tasks.safety import make_safe
 from tasks.step import log, stood_before
 from tasks.values import changed_values, held_ladders, set_values, to_put_back
 from tasks.workspace import Workspace, open_ledger
 
+Asked = Literal["roll_back", "abort", "pause"]
 WEIGHT_STEP = "rollback.weight"
 VALUES_STEP = "rollback.values"
 VERIFY_STEP = "rollback.verify"
@@ -170,8 +172,9 @@ def begin_rollback(rollout_id: str, token: int, reason: str, by: str) -> None:
     workspace = Workspace.open(rollout_id, token)
     workspace.ledger.set_state(rollout_id, token, state="rolling_back", now=utc_now())
     if not any(entry.step_id == ROLLBACK_STEP for entry in workspace.ledger.journal(rollout_id)):
-        _begin(workspace, ROLLBACK_STEP, {"reason": reason, "by": by})
+        # Told first: killed in between, people are told twice rather than never.
         tell(workspace, "page", f"rolling back: {reason}", f"by {by}, from {workspace.rollout.weight_percent or 0} %")
+        _begin(workspace, ROLLBACK_STEP, {"reason": reason, "by": by})
 
 
 def end_rollback(rollout_id: str, token: int, outcome: str, reason: str) -> None:
@@ -202,7 +205,8 @@ def hold_rollback(rollout_id: str, token: int, reason: str) -> None:
     )
     tries = sum(1 for wait in workspace.ledger.waits(rollout_id) if wait.step_id == ROLLBACK_STEP)
     if tries % PAGE_EVERY_TRIES == 0:
-        tell(workspace, "page", f"the way back does not get through after {tries} tries", reason)
+        said = f"the way back does not get through after {tries} tries"
+        tell(workspace, "page", said, reason, key=f"{rollout_id}:does not get through")
 
 
 def fail_rollback(rollout_id: str, token: int, reason: str) -> None:
@@ -259,6 +263,12 @@ def _beyond(workspace: Workspace, percent: int) -> list[str]:
     return [step.id for step in planned[first:] if not isinstance(step.spec, SignOff)]
 
 
+def ask_as(by: str, rollout_id: str, kind: Asked, *, reason: str, to_percent: int | None = None) -> None:
+    """Ask as a person does: whoever may not is refused. Raises NotAllowed besides what `ask` does."""
+    require(kind, by, rollout_id)
+    ask(rollout_id, kind, by=by, reason=reason, to_percent=to_percent)
+
+
 def ask(rollout_id: str, kind: str, *, by: str, reason: str, to_percent: int | None = None) -> None:
     """Ask something of a rollout; asking the same twice is asking once. Raises UnknownRollout, LedgerError when it ended."""
     ledger = open_ledger()
@@ -280,8 +290,9 @@ def _try_again(ledger: Ledger, rollout_id: str, by: str, reason: str) -> None:
 
 
 def resume(workspace: Workspace, by: str) -> str:
-    """Settle what keeps the rollout from going on. Raises NotAllowed when nothing does."""
+    """Settle what keeps the rollout from going on. Raises NotAllowed when nothing does, or `by` may not."""
     row = workspace.rollout
+    require("pause", by, row.id)
     paused = [one for one in workspace.ledger.open_requests(row.id) if one.kind == "pause"]
     for request in paused:
         workspace.ledger.settle_request(request.id, f"resumed by {by}", now=utc_now(), by=by)

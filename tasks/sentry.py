@@ -1,63 +1,58 @@
 """The watch's eyes and hands: one look at every rollout, and the first, safe action where one is due.
 
-A tick reads all guarded rollouts in one query, measures, judges with `gates/`, and then, in this order: acts, records,
-counts the soaks, wakes the rollouts that can go on, and says that it is alive. It needs the ledger, the metrics and the
-targets; Prefect is needed only to wake, so a breach is made safe while Prefect's server is down.
+A tick reads all active rollouts in one query, measures what all of them need with each source asked once, judges with
+`gates/`, and then, in this order: acts, records, counts the soaks, wakes the rollouts that can go on, and says that it is
+alive. It needs the ledger, the metrics and the targets; Prefect is needed only to wake, so a breach is made safe while
+Prefect's server is down.
+
+Triggers that the router's own counters decide are looked at between the ticks (`look_fast`), from memory: a look asks the
+router and nobody else, so that a breach there is safe within a few tenths of a second however long a tick takes.
 
 A soak is counted by what was watched: the time since the last tick, at most `MOST_TICKS` intervals of it, and none of it
 when a source could not be asked.
 """
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, LedgerUnavailable, StaleToken
-from chrysalis.ledger import Guarded, Lease, Ledger, Request, Rollout, Tick, Wait
+from chrysalis.ledger import Lease, Ledger, Request, Tick
+from gates.condition import Condition
 from gates.response import Firing
 from gates.trigger import Trigger
-from tasks import ladders as mode_ladders
-from tasks.judging import CHANGED, LADDERS, Judgement, armed, asked_for, blindness, judge_triggers
-from tasks.ladders import Ladders
-from tasks.lifecycle import LEASE_S
+from tasks.escalation import Courier
+from tasks.judging import Judgement, States, asked_for, blindness, judge_triggers
+from tasks.ladders import SET_MODE, Ladders
+from tasks.ladders import asked_for as asked_for_ladders
 from tasks.notify import tell
-from tasks.prefect_api import Nudge, RunCancelled
 from tasks.responses import respond
-from tasks.rolling_back import ask
+from tasks.roster import Post, Roster
 from tasks.step import log
 from tasks.values import put_back, remember
-from tasks.waits import Glance, counted_s, settle
-from tasks.workspace import Workspace
+from tasks.waits import Glance, counted_s, looked_for, settle
+from tasks.waking import GOING_BACK, Wake, Waker
+from tasks.workspace import NOTHING_MEASURED, Measured, Workspace, observe_all
 
 MOST_TICKS = 10
 """A gap of more ticks than this was not watched, however short the tick."""
 MOST_GAP_AT_LEAST_S = 2.0
-WAKE_AGAIN_AFTER = timedelta(seconds=3)
-SILENT_AFTER = timedelta(seconds=8)
-"""Two missed signs of life: Prefect is asked whether the rollout's run has ended."""
-DEAD_AFTER = timedelta(seconds=20)
-"""A rollout whose process gave no sign of life for this long is started again, whatever Prefect says."""
-LOOK_AFTER = timedelta(seconds=10)
-"""How often Prefect is asked whether the run of a rollout that waits still sleeps."""
 BLIND_PAGES_AFTER = timedelta(seconds=60)
 LEASE_NAME = "watch"
 LEASE_TICKS = 20
 LEASE_AT_LEAST_S = 5.0
-GOING_BACK = frozenset({"roll_back", "abort"})
-
-Wake = Callable[[str, Nudge], bool]
-"""Flow run id and why to whether the run was told to go on."""
+HANDS = 8
+"""Responses made at the same time."""
+SET_OFF = "set_off"
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """What one tick saw of one rollout."""
 
-    guarded: Guarded
-    workspace: Workspace
-    judgement: Judgement
+    post: Post
     blind: str
     """Why it could not be watched; empty when it was."""
 
@@ -72,31 +67,60 @@ class Sentry:
     interval_s: float
     lease: Lease | None = None
     _last_tick: datetime | None = None
-    _woken: dict[str, datetime] = field(default_factory=dict)
     _blind_since: dict[str, datetime] = field(default_factory=dict)
     _blind_paged: set[str] = field(default_factory=set)
-    _lookers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="look"))
-    _waker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="wake"))
+    _hands: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(HANDS, thread_name_prefix="respond"))
+
+    _courier: Courier = field(default_factory=Courier)
+
+    def __post_init__(self) -> None:
+        self.roster = Roster(self.ledger)
+        self.waker = Waker(self.wake)
 
     def tick(self, now: datetime) -> int:
         """One look. Returns how many rollouts were looked at; 0 without the lease. Raises LedgerUnavailable."""
         if not self._holds_lease(now):
             return 0
-        guarded = [one for one in self.ledger.guarded() if one.rollout.active]
-        asked = self.ledger.all_open_requests()
-        looks = [look for look in self._lookers.map(lambda one: self._look(one, asked, now), guarded) if look is not None]
-        states = {look.guarded.rollout.id: look.judgement.states for look in looks if look.guarded.armed_at is not None}
-        self.ledger.save_trigger_states(states, now, lease=self.lease)
-        self._settle_waits(looks, now)
-        self._wake_due(asked, now)
+        active = self.ledger.watched()
+        asked = _by_rollout(self.ledger.all_open_requests())
+        guarded = [one for one in active if one.armed_at is not None or one.waits]
+        looks = self._look(self.roster.refresh(guarded, asked), now)
+        self._save(now)
+        over = self._settle_waits(looks, now)
+        self.waker.wake_due(active, asked, over, now)
+        self._courier.go(self.ledger, now)
         self.ledger.beat(LEASE_NAME, detail={"watched": len(guarded), "blind": sorted(self._blind_since)}, now=now)
         self._last_tick = now
         return len(guarded)
 
+    def look_fast(self, now: datetime) -> int:
+        """Judge what the router's counters decide, and have answers made beside the look. Returns how many rollouts were
+        looked at; without a lease that is still valid, none."""
+        if self.lease is None or self.lease.expired(now):
+            return 0
+        posts = [post for post in self.roster.posts if post.fast]
+        measured = self._measure([(post.workspace, asked_for(post.fast)) for post in posts], now)
+        for post, seen in zip(posts, measured, strict=True):
+            if seen is None or not post.lock.acquire(blocking=False):
+                continue
+            answering: Future[None] | None = None
+            try:
+                judgement = self._judge(post, post.fast, post.slow, seen, now)
+                post.looked_fast_at, post.blind_fast = now, blindness(post.fast, seen)
+                if judgement.due and not _going_back(post):
+                    answering = self._hands.submit(self._answer, post, judgement)
+            except Exception:
+                log().exception("%s could not be looked at", post.id)
+            finally:
+                if answering is None:
+                    post.lock.release()
+        return len(posts)
+
     def close(self) -> None:
         """Give the lease back, so that the next watch need not wait for it."""
-        self._lookers.shutdown()
-        self._waker.shutdown(cancel_futures=True)
+        self._courier.close()
+        self._hands.shutdown()
+        self.waker.close()
         if self.lease is not None:
             self.ledger.release_lease(self.lease, now=utc_now())
             self.lease = None
@@ -112,76 +136,137 @@ class Sentry:
                 self.lease = self.ledger.renew_lease(self.lease, ttl_s=ttl_s, now=now)
             except StaleToken:
                 self.lease, self._last_tick = None, None
+                self.roster.forget()
         if self.lease is None:
             self.lease = self.ledger.acquire_lease(LEASE_NAME, self.holder, ttl_s=ttl_s, now=now)
         return self.lease is not None
 
-    def _look(self, guarded: Guarded, asked: tuple[Request, ...], now: datetime) -> Look | None:
-        """Measure, judge and act for one rollout; its troubles never keep the others from being watched."""
-        row = guarded.rollout
+    def _measure(self, wanted: Sequence[tuple[Workspace, Sequence[Condition]]], now: datetime) -> list[Measured | None]:
+        """What each of them needs; None for one whose sources cannot be built, which keeps no other from being seen."""
         try:
-            workspace = Workspace.open(row.id, row.token)
-            triggers = armed(workspace, guarded)
-            stepping = mode_ladders.asked_for(workspace.plan) if guarded.armed_at is not None else []
-            measured = workspace.observe([*asked_for(triggers), *stepping], now)
-            mine = [request for request in asked if request.rollout_id == row.id]
-            max_gap_s = self._most_gap_s * workspace.clock.speed
-            judgement = judge_triggers(
-                triggers,
-                guarded,
-                measured,
-                workspace=workspace,
-                now_s=workspace.clock.to_plan(now.timestamp()),
-                max_gap_s=max_gap_s,
-                set_off=frozenset(str(one.arguments.get("trigger")) for one in mine if one.kind == "set_off"),
-            )
-            if row.state != "rolling_back" and not any(request.kind in GOING_BACK for request in mine):
-                ladders = Ladders.of(workspace, judgement.states, judgement.now_s)
-                self._respond(workspace, triggers, judgement, mine, ladders)
-                if changed := judgement.states.get(CHANGED):
-                    judgement.states[CHANGED] = put_back(workspace, triggers, judgement.states, changed)
-                if guarded.armed_at is not None:
-                    ladders.look(measured, max_gap_s)
-                    ladders.answer([request for request in mine if request.kind == mode_ladders.SET_MODE])
-                    judgement.states[LADDERS] = ladders.as_json()
-            blind = blindness(triggers, measured)
-            self._note_blindness(workspace, blind, now)
-            return Look(guarded, workspace, judgement, blind)
+            return list(observe_all(wanted, now))
         except LedgerUnavailable:
             raise
-        except ChrysalisError as error:
-            log().error("%s could not be looked at: %s", row.id, error)
-        except Exception:
-            # A fault of ours in one rollout must not blind the watch for all the others.
-            log().exception("%s could not be looked at", row.id)
-        return None
+        except Exception as error:
+            if len(wanted) == 1:
+                log().error("%s could not be looked at: %s", wanted[0][0].rollout.id, error)
+                return [None]
+            return [one for each in wanted for one in self._measure([each], now)]
 
-    def _respond(
-        self,
-        workspace: Workspace,
-        triggers: Mapping[str, Trigger],
-        judgement: Judgement,
-        asked: list[Request],
-        ladders: Ladders,
-    ) -> None:
-        set_off = [request for request in asked if request.kind == "set_off"]
+    def _look(self, posts: list[Post], now: datetime) -> list[Look]:
+        """Measure and judge all; then make the answers that are due, side by side."""
+        measured = self._measure([(post.workspace, [*asked_for(post.slow), *_stepping(post)]) for post in posts], now)
+        looks: list[Look] = []
+        answering: list[Future[None]] = []
+        for post, seen in zip(posts, measured, strict=True):
+            if seen is None or not post.lock.acquire(blocking=False):
+                continue
+            answer: Future[None] | None = None
+            try:
+                judgement = self._judge(post, post.slow, post.fast, seen, now)
+                to_do = judgement.due or post.states.changed or post.workspace.plan.ladders
+                if to_do and not _going_back(post):
+                    answer = self._hands.submit(self._answer, post, judgement, seen)
+                    answering.append(answer)
+                blind = blindness(post.slow, seen) or self._blind_fast(post, now)
+                self._note_blindness(post.workspace, blind, now)
+                looks.append(Look(post, blind))
+            except ChrysalisError as error:
+                log().error("%s could not be looked at: %s", post.id, error)
+            except Exception:
+                # A fault of ours in one rollout must not blind the watch for all the others.
+                log().exception("%s could not be looked at", post.id)
+            finally:
+                if answer is None:
+                    post.lock.release()
+        for one in answering:
+            one.result()
+        return looks
+
+    def _judge(
+        self, post: Post, triggers: Mapping[str, Trigger], others: Mapping[str, Trigger], measured: Measured, now: datetime
+    ) -> Judgement:
+        clock = post.workspace.clock
+        judgement = judge_triggers(
+            triggers,
+            post.states,
+            measured,
+            workspace=post.workspace,
+            now_s=clock.to_plan(now.timestamp()),
+            max_gap_s=self._most_gap_s * clock.speed,
+            set_off=frozenset(str(one.arguments.get("trigger")) for one in post.asked if one.kind == SET_OFF),
+            others=others,
+        )
+        post.take(judgement)
+        return judgement
+
+    def _blind_fast(self, post: Post, now: datetime) -> str:
+        """Why the counters were not watched since the last tick; empty when they were, or nothing depends on them."""
+        if not post.fast:
+            return ""
+        if post.looked_fast_at is None or (now - post.looked_fast_at).total_seconds() > self._most_gap_s:
+            return f"trigger {next(iter(post.fast))}: the router's counters were not looked at"
+        return post.blind_fast
+
+    def _answer(self, post: Post, judgement: Judgement, measured: Measured | None = None) -> None:
+        """Make what is due, under the post's lock, which was taken for it and is given back here. `measured` is there at a
+        tick, when values are put back and ladders are moved as well."""
+        before = post.states
+        try:
+            ladders = Ladders.of(post.workspace, before.as_json(), judgement.now_s)
+            self._respond(post, judgement, ladders)
+            if measured is not None:
+                self._settle_values(post, ladders, measured)
+        except ChrysalisError as error:
+            log().error("%s: %s", post.id, error)
+        except Exception:
+            log().exception("%s: the response failed and is tried again", post.id)
+        finally:
+            try:
+                self._keep(post, before)
+            finally:
+                post.lock.release()
+
+    def _keep(self, post: Post, before: States) -> None:
+        """Save at once what was done, so that a watch that takes over does not do it again."""
+        if post.states == before:
+            return
+        post.unsaved = True
+        if post.guarded.armed_at is not None:
+            try:
+                self.ledger.save_trigger_states({post.id: post.states.as_json()}, utc_now(), lease=self.lease)
+                post.unsaved = False
+            except ChrysalisError as error:
+                log().error("%s: what was done is saved at the next tick: %s", post.id, error)
+
+    def _respond(self, post: Post, judgement: Judgement, ladders: Ladders) -> None:
+        set_off = [request for request in post.asked if request.kind == SET_OFF]
+        triggers = {**post.slow, **post.fast}
         for firing in judgement.due:
             try:
-                changed = respond(workspace, firing, _why(firing, judgement, set_off), ladders)
+                changed = respond(post.workspace, firing, _why(firing, post, set_off), ladders)
             except LedgerUnavailable:
                 raise
             except ChrysalisError as error:
-                log().error(
-                    "%s: the response to %s failed and is tried again: %s", workspace.rollout.id, firing.trigger, error
-                )
+                log().error("%s: the response to %s failed and is tried again: %s", post.id, firing.trigger, error)
                 continue
-            judgement.having_made(firing)
+            post.states = replace(judgement.having_made(post.states, firing), ladders=ladders.as_json())
             if changed is not None and triggers[firing.trigger].recover is not None:
-                kept = judgement.states.get(CHANGED, {})
-                judgement.states[CHANGED] = remember(kept, firing.trigger, changed)
+                post.states = replace(post.states, changed=remember(post.states.changed, firing.trigger, changed))
             for request in set_off:
                 if request.arguments.get("trigger") == firing.trigger:
                     self.ledger.settle_request(request.id, f"answered: {firing.response.kind}", now=utc_now(), by="watch")
+
+    def _settle_values(self, post: Post, ladders: Ladders, measured: Measured) -> None:
+        """Put back what was changed for triggers that have recovered, and move the ladders."""
+        if post.states.changed:
+            triggers = {**post.slow, **post.fast}
+            left = put_back(post.workspace, triggers, post.states.as_json(), post.states.changed)
+            post.states = replace(post.states, changed=left)
+        if post.guarded.armed_at is not None and post.workspace.plan.ladders:
+            ladders.look(measured, self._most_gap_s * post.workspace.clock.speed)
+            ladders.answer([request for request in post.asked if request.kind == SET_MODE])
+            post.states = replace(post.states, ladders=ladders.as_json())
 
     def _note_blindness(self, workspace: Workspace, blind: str, now: datetime) -> None:
         """A source that cannot be asked never rolls back and never promotes; it pages once when it lasts."""
@@ -193,67 +278,66 @@ class Sentry:
         since = self._blind_since.setdefault(rollout_id, now)
         if now - since >= BLIND_PAGES_AFTER and rollout_id not in self._blind_paged:
             self._blind_paged.add(rollout_id)
-            tell(workspace, "page", "cannot be watched", f"{blind}; it holds at {workspace.rollout.weight_percent or 0} %")
+            holds = f"{blind}; it holds at {workspace.rollout.weight_percent or 0} %"
+            tell(workspace, "page", "cannot be watched", holds, cause="blind")
 
-    def _settle_waits(self, looks: list[Look], now: datetime) -> None:
+    def _save(self, now: datetime) -> None:
+        """Give the ledger its copy of the states that changed in anything that counts."""
+        unsaved = [post for post in self.roster.posts if post.unsaved and post.guarded.armed_at is not None]
+        for post in unsaved:
+            post.unsaved = False
+        try:
+            self.ledger.save_trigger_states({post.id: post.states.as_json() for post in unsaved}, now, lease=self.lease)
+        except ChrysalisError:
+            for post in unsaved:
+                post.unsaved = True
+            raise
+
+    def _settle_waits(self, looks: list[Look], now: datetime) -> set[int]:
+        """Count and close; returns the waits that are over."""
+        glances = [
+            (Glance(look.post.workspace, wait, look.blind, now), counted_s(wait, self._last_tick, now, self._most_gap_s))
+            for look in looks
+            for wait in look.post.guarded.waits
+        ]
+        due = [(index, conditions) for index, one in enumerate(glances) if (conditions := looked_for(*one))]
+        seen = self._measure([(glances[index][0].workspace, conditions) for index, conditions in due], now)
+        measured = {index: found for (index, _), found in zip(due, seen, strict=True)}
         ticks: list[Tick] = []
-        for look in looks:
-            for wait in look.guarded.waits:
-                glance = Glance(look.workspace, wait, look.blind, now)
-                tick = settle(self.ledger, glance, counted_s(wait, self._last_tick, now, self._most_gap_s))
-                if tick is not None:
-                    ticks.append(tick)
+        over: set[int] = set()
+        for index, (glance, counted) in enumerate(glances):
+            if (found := measured.get(index, NOTHING_MEASURED)) is None:
+                continue
+            settled = settle(self.ledger, replace(glance, measured=found) if index in measured else glance, counted)
+            if settled.tick is not None:
+                ticks.append(settled.tick)
+            if settled.over:
+                over.add(glance.wait.id)
         if ticks:
             self.ledger.tick_waits(ticks, now, lease=self.lease)
-
-    def _wake_due(self, asked: tuple[Request, ...], now: datetime) -> None:
-        """Have every run go on that has something to do and sleeps, or whose process is gone."""
-        waits = self.ledger.open_waits()
-        for rollout in self.ledger.active():
-            mine = [request for request in asked if request.rollout_id == rollout.id]
-            held = [wait for wait in waits if wait.rollout_id == rollout.id]
-            nudge = self._nudge(rollout, mine, held, now)
-            last = self._woken.get(rollout.id)
-            if nudge is None or rollout.flow_run_id is None:
-                continue
-            if last is not None and now - last < (WAKE_AGAIN_AFTER if nudge.asleep else LOOK_AFTER):
-                continue
-            self._woken[rollout.id] = now
-            self._waker.submit(self._wake, rollout.id, rollout.flow_run_id, nudge)
-
-    def _nudge(self, rollout: Rollout, asked: list[Request], waits: list[Wait], now: datetime) -> Nudge | None:
-        silence = now - self._last_sign(rollout)
-        if rollout.state in ("pending", "running", "rolling_back"):
-            if silence > DEAD_AFTER:
-                return Nudge("its process is gone", gone=True, cancelled=rollout.state == "rolling_back")
-            return Nudge("its process ended", asleep=False) if silence > SILENT_AFTER else None
-        back = next((request for request in asked if request.kind in GOING_BACK), None)
-        if back is not None and rollout.state != "stuck":
-            return Nudge(f"{back.kind} by {back.by}: {back.reason}", gone=silence > DEAD_AFTER, cancelled=True)
-        if rollout.state == "waiting" and not waits and not any(request.kind == "pause" for request in asked):
-            return Nudge("the wait is over", gone=silence > DEAD_AFTER)
-        return Nudge("its process ended", asleep=False, gone=True) if silence > DEAD_AFTER else None
-
-    def _last_sign(self, rollout: Rollout) -> datetime:
-        """When the rollout's process last showed that it is alive; at rest it shows nothing."""
-        lease = self.ledger.lease(f"rollout:{rollout.id}")
-        if lease is None:
-            return rollout.updated_at
-        return max(rollout.updated_at, lease.expires_at - timedelta(seconds=LEASE_S))
-
-    def _wake(self, rollout_id: str, flow_run_id: str, nudge: Nudge) -> None:
-        try:
-            if self.wake(flow_run_id, nudge):
-                log().info("woke %s: %s", rollout_id, nudge.note)
-        except RunCancelled as error:
-            ask(rollout_id, "pause", by="watch", reason=f"{error}; `chrysalis resume {rollout_id}` goes on")
-        except ChrysalisError as error:
-            log().warning("%s could not be woken, tried again: %s", rollout_id, error)
+        return over
 
 
-def _why(firing: Firing, judgement: Judgement, set_off: list[Request]) -> str:
+def _by_rollout(requests: Sequence[Request]) -> dict[str, tuple[Request, ...]]:
+    found: dict[str, list[Request]] = {}
+    for request in requests:
+        found.setdefault(request.rollout_id, []).append(request)
+    return {rollout_id: tuple(mine) for rollout_id, mine in found.items()}
+
+
+def _stepping(post: Post) -> list[Condition]:
+    """What the ladders of a guarded rollout look at."""
+    return asked_for_ladders(post.workspace.plan) if post.guarded.armed_at is not None else []
+
+
+def _going_back(post: Post) -> bool:
+    """Whether it is taken back already, or was asked to be."""
+    return post.guarded.rollout.state == "rolling_back" or any(one.kind in GOING_BACK for one in post.asked)
+
+
+def _why(firing: Firing, post: Post, set_off: list[Request]) -> str:
     """What was found, or who set a manual trigger off and why."""
     by_hand = [request for request in set_off if request.arguments.get("trigger") == firing.trigger]
     if by_hand:
         return f"set off by {by_hand[0].by}: {by_hand[0].reason}"
-    return judgement.findings[firing.trigger].reason
+    return post.findings[firing.trigger].reason

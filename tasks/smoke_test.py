@@ -15,7 +15,10 @@ def run(workspace: Workspace, planned: PlannedStep, spec: SmokeTest, before: Bef
         smoke.SmokeRequest(
             method=check.method,
             url=fill_in(check.url, workspace.variables, where=where),
-            headers=check.headers,
+            headers={
+                name: fill_in(value, workspace.variables, where=f"{planned.id}: header {name}", secret=True)
+                for name, value in check.headers.items()
+            },
             json_body=check.body,
             expect_status=check.status,
             expect_headers=check.expect_headers,

@@ -13,6 +13,7 @@ from prefect import Task, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import MissingContextError
 
+from chrysalis import secrets
 from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, LedgerUnavailable, StaleToken, StepFailed, TargetUnavailable
 from chrysalis.ledger import JournalEntry, StepOutcome, Wait, WaitKind
@@ -120,8 +121,11 @@ def perform(
         reason = f"{planned.phase}, step {planned.index} ({planned.title}): {error}"
         _end(workspace, step_id, "failed", {"reason": reason, **_details_of(error)})
         raise StepFailed(reason) from error
+    except Exception as error:
+        secrets.cleanse(error)  # Prefect shows what any exception says
+        raise
     if isinstance(outcome, Done):
-        _end(workspace, step_id, "done", {"summary": outcome.summary, **outcome.detail})
+        _end(workspace, step_id, "done", secrets.redacted({"summary": outcome.summary, **outcome.detail}))
         log().info("%s: %s", step_id, outcome.summary)
     return outcome
 

@@ -2,6 +2,7 @@
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import NotAllowed, SettingsError
+from tasks.permission import require
 from tasks.workspace import Workspace
 
 SET_OFF = "set_off"
@@ -11,8 +12,9 @@ SET_OFF = "set_off"
 def set_off(rollout_id: str, name: str, *, by: str, reason: str) -> str:
     """Ask the watch to answer a manual trigger; twice is once. Says what follows.
 
-    Raises SettingsError for a trigger that is unknown or not manual, NotAllowed when the rollout has ended.
+    Raises SettingsError for a trigger that is unknown or not manual, NotAllowed when the rollout has ended or `by` may not.
     """
+    require("operate", by, rollout_id)
     workspace = Workspace.open(rollout_id, 0)
     row, plan = workspace.rollout, workspace.plan
     watched = plan.triggers_at(row.phase or plan.phase_names[0])

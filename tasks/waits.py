@@ -5,18 +5,26 @@ Pure where it can be: `counted_s` says how much of the time between two ticks wa
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from chrysalis.ledger import Ledger, Tick, Wait
+from chrysalis.ledger import UNCHANGED, Ledger, Tick, Wait
 from chrysalis.plan import PlannedStep
-from chrysalis.plan.steps import Gate, SignOff, Soak
+from chrysalis.plan.steps import Checklist, Gate, SignOff, Soak
 from gates.combine import judge_one
 from gates.condition import Condition
+from gates.signoff import expired, reminders_due
 from gates.units import format_duration
 from gates.verdict import Finding, Verdict, worst
+from tasks import approve, checklist
 from tasks.notify import tell
-from tasks.workspace import Workspace
+from tasks.seen import look_again
+from tasks.workspace import NOTHING_MEASURED, Measured, Workspace
+
+LOOK_AGAIN_AFTER = timedelta(seconds=30)
+"""How often, by the real clock, what a pending sign-off was given for is judged again."""
+CHECK_AGAIN_AT_LEAST_S = 30.0
+"""Real seconds between two runs of a checklist that holds, however fast the plan's clock runs."""
 
 
 def counted_s(wait: Wait, last_tick: datetime | None, now: datetime, most_s: float) -> float:
@@ -29,12 +37,13 @@ def counted_s(wait: Wait, last_tick: datetime | None, now: datetime, most_s: flo
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """One wait at one tick, and what it belongs to. Measured only when something is due: the triggers come first."""
+    """One wait at one tick, and what it belongs to. `measured` is what `looked_for` asked for: the triggers come first."""
 
     workspace: Workspace
     wait: Wait
     blind: str
     now: datetime
+    measured: Measured = NOTHING_MEASURED
 
     @property
     def step(self) -> PlannedStep:
@@ -46,45 +55,77 @@ class Glance:
         return (self.now - self.wait.opened_at).total_seconds() * self.workspace.clock.speed
 
 
-def settle(ledger: Ledger, glance: Glance, watched_real_s: float) -> Tick | None:
-    """Close the wait if it is over. Returns what to add to a soak that is not."""
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What came of a wait: what to add to a soak that goes on, or that it is over."""
+
+    tick: Tick | None = None
+    over: bool = False
+
+
+def settle(ledger: Ledger, glance: Glance, watched_real_s: float) -> Settled:
+    """Close the wait if it is over."""
     wait = glance.wait
     match wait.kind:
         case "soak":
             return _soak(ledger, glance, watched_real_s)
         case "gate":
-            _gate(ledger, glance)
+            return Settled(over=_gate(ledger, glance))
         case "retry":
             if (glance.now - wait.opened_at).total_seconds() >= float(wait.detail.get("after_s", 0.0)):
                 ledger.close_wait(wait.id, "try again", now=glance.now, by="watch")
+                return Settled(over=True)
         case "sign_off":
             _sign_off(glance)
+        case "checklist":
+            return Settled(over=_checklist(ledger, glance))
         case _:
             pass
-    return None
+    return Settled()
 
 
-def _soak(ledger: Ledger, glance: Glance, watched_real_s: float) -> Tick | None:
+def looked_for(glance: Glance, watched_real_s: float) -> Sequence[Condition]:
+    """The conditions that `settle` will judge: measured for all waits of a tick together."""
+    spec, wait = glance.step.spec, glance.wait
+    match spec:
+        case Gate() if wait.kind == "gate":
+            return spec.conditions
+        case Soak() if wait.kind == "soak" and _checkpoint_due(glance, spec, watched_real_s):
+            return spec.checkpoint
+        case _:
+            return ()
+
+
+def _soak(ledger: Ledger, glance: Glance, watched_real_s: float) -> Settled:
     wait = glance.wait
-    watched_s = 0.0 if glance.blind else watched_real_s * glance.workspace.clock.speed
-    observed = _checkpoint(ledger, glance, wait.watched_s + watched_s)
+    watched_s = _watched_s(glance, watched_real_s)
+    observed = _checkpoint(ledger, glance, watched_real_s)
     tick = Tick(wait.id, watched_s, observed)
     if wait.needed_s is None or wait.watched_s + watched_s < wait.needed_s:
-        return tick
+        return Settled(tick)
     ledger.tick_waits([tick], glance.now)
     ledger.close_wait(wait.id, "finished", now=glance.now, by="watch")
-    return None
+    return Settled(over=True)
 
 
-def _checkpoint(ledger: Ledger, glance: Glance, watched_s: float) -> Any:
+def _watched_s(glance: Glance, watched_real_s: float) -> float:
+    """Plan seconds that were watched since the last tick."""
+    return 0.0 if glance.blind else watched_real_s * glance.workspace.clock.speed
+
+
+def _checkpoint_due(glance: Glance, spec: Soak, watched_real_s: float) -> bool:
+    watched_s = glance.wait.watched_s + _watched_s(glance, watched_real_s)
+    return bool(spec.checkpoint) and watched_s >= float((glance.wait.observed or {}).get("next_s", 0.0))
+
+
+def _checkpoint(ledger: Ledger, glance: Glance, watched_real_s: float) -> Any:
     """Judge the soak's checkpoint when it is due; what is seen is recorded, and told when it fails."""
     spec, wait = glance.step.spec, glance.wait
+    if not isinstance(spec, Soak) or not _checkpoint_due(glance, spec, watched_real_s):
+        return UNCHANGED
     seen = dict(wait.observed or {})
-    if not isinstance(spec, Soak) or not spec.checkpoint:
-        return seen
     every_s = spec.every.total_seconds() if spec.every else 0.0
-    if watched_s < float(seen.get("next_s", 0.0)):
-        return seen
+    watched_s = wait.watched_s + _watched_s(glance, watched_real_s)
     findings = judged(glance, spec.checkpoint)
     ledger.record_findings(
         wait.rollout_id, wait.step_id, findings=[one.as_json() for one in findings], now=glance.now, by="watch"
@@ -95,37 +136,83 @@ def _checkpoint(ledger: Ledger, glance: Glance, watched_s: float) -> Any:
     return {"next_s": watched_s + every_s, "failed": bool(failed), "verdict": worst(findings).name}
 
 
-def _gate(ledger: Ledger, glance: Glance) -> None:
+def _gate(ledger: Ledger, glance: Glance) -> bool:
     spec = glance.step.spec
     if not isinstance(spec, Gate):
-        return
+        return False
     verdict = worst(judged(glance, spec.conditions))
     if verdict is Verdict.PASS or (verdict is Verdict.FAIL and spec.on_fail == "roll_back"):
         ledger.close_wait(glance.wait.id, verdict.name, now=glance.now, by="watch")
-    elif spec.within is not None and glance.waited_s > spec.within.total_seconds():
+        return True
+    if spec.within is not None and glance.waited_s > spec.within.total_seconds():
         _late(glance, f"gate {glance.step.title} is not decided after {format_duration(spec.within)}")
+    return False
 
 
 def _sign_off(glance: Glance) -> None:
+    """Remind, page when the time is over, and void what was signed for findings that have got worse."""
     spec = glance.step.spec
     if not isinstance(spec, SignOff):
         return
-    rule = glance.workspace.plan.sign_offs[spec.rule]
-    if rule.within is not None and glance.waited_s > rule.within.total_seconds():
-        _late(
-            glance, f"sign-off {glance.step.title} is not complete after {format_duration(rule.within)}; it goes on waiting"
-        )
+    rule, opened = glance.workspace.plan.sign_offs[spec.rule], approve.opened_at(glance.wait)
+    limit_s = approve.within_s(rule)
+    if expired(opened, glance.now, limit_s):
+        within = format_duration(limit_s or 0)
+        _late(glance, f"sign-off {glance.step.title} is not complete after {within}; it holds and takes no approval")
+        return
+    due = reminders_due(opened, glance.now, rule.remind.total_seconds() if rule.remind else None, limit_s)
+    if due > int((glance.wait.observed or {}).get("reminded", 0)):
+        missing = approve.count(glance.workspace, glance.step, spec).missing
+        title, said = f"sign-off {glance.step.title} waits", f"still needed: {', '.join(missing)}"
+        tell(glance.workspace, "warning", title, said, key=f"{glance.wait.rollout_id}:{glance.wait.id}:reminder {due}")
+        _note(glance, reminded=due)
+    elif (glance.now - (glance.wait.ticked_at or opened)) >= LOOK_AGAIN_AFTER:
+        _note(glance)
+        signed = glance.workspace.ledger.sign_offs(glance.wait.rollout_id, glance.wait.step_id)
+        if any(one.void is None for one in signed) and look_again(glance.workspace, glance.step):
+            approve.count(glance.workspace, glance.step, spec)
+
+
+def _checklist(ledger: Ledger, glance: Glance) -> bool:
+    """Have it checked anew once what is attested is complete, or it was checked a while ago; the step itself decides."""
+    spec = glance.step.spec
+    if not isinstance(spec, Checklist):
+        return False
+    over = True
+    if complete := checklist.attested_since(glance.workspace, glance.wait):
+        ledger.close_wait(glance.wait.id, complete, now=glance.now, by="watch")
+    elif glance.waited_s > max(spec.again.total_seconds(), CHECK_AGAIN_AT_LEAST_S * glance.workspace.clock.speed):
+        ledger.close_wait(glance.wait.id, "check again", now=glance.now, by="watch")
+    else:
+        over = False
+    if spec.within is not None:
+        _page_late_checklist(ledger, glance, spec.within)
+    return over
+
+
+def _page_late_checklist(ledger: Ledger, glance: Glance, within: timedelta) -> None:
+    """Each new look opens a new wait, so the time is counted from the step's first one, and paged once for all."""
+    mine = [one for one in ledger.waits(glance.wait.rollout_id) if one.step_id == glance.wait.step_id]
+    waited_s = (glance.now - mine[0].opened_at).total_seconds() * glance.workspace.clock.speed
+    if waited_s > within.total_seconds() and not any((one.observed or {}).get("late") for one in mine):
+        _late(glance, f"checklist {glance.step.title} is not complete after {format_duration(within)}; it goes on waiting")
 
 
 def _late(glance: Glance, said: str) -> None:
     """Page once for a wait that is over its time. It holds; time never grants anything."""
     if not (glance.wait.observed or {}).get("late"):
-        tell(glance.workspace, "page", said, str(glance.wait.detail.get("said") or glance.wait.detail.get("reason") or ""))
-        glance.workspace.ledger.tick_wait(glance.wait.id, 0.0, observed={"late": True}, now=glance.now)
+        body = str(glance.wait.detail.get("said") or glance.wait.detail.get("reason") or "")
+        tell(glance.workspace, "page", said, body, cause=f"wait:{glance.wait.id}")
+        _note(glance, late=True)
+
+
+def _note(glance: Glance, **seen: object) -> None:
+    observed = {**(glance.wait.observed or {}), **seen}
+    glance.workspace.ledger.tick_wait(glance.wait.id, 0.0, observed=observed, now=glance.now)
 
 
 def judged(glance: Glance, conditions: Sequence[Condition]) -> list[Finding]:
     """A finding per condition, measured at this tick."""
-    measured = glance.workspace.observe(conditions, glance.now)
+    measured = glance.measured
     now_s = glance.workspace.clock.to_plan(glance.now.timestamp())
     return [judge_one(condition, measured.of(condition), now_s) for condition in conditions]

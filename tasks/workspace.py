@@ -5,7 +5,7 @@ slow to make (a parsed plan, a connection) is kept per process.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from chrysalis.clock import PlanClock
 from chrysalis.errors import SettingsError
 from chrysalis.ledger import Ledger, Rollout
 from chrysalis.metrics.base import MetricSource
-from chrysalis.metrics.fetch import fetch
+from chrysalis.metrics.fetch import Inquiry, ask, prepare
 from chrysalis.people import People, load_people
 from chrysalis.plan import Plan, parse_plan
 from chrysalis.plan.parts import ManualSource
@@ -24,7 +24,7 @@ from chrysalis.settings import Settings
 from chrysalis.targets.base import Stamp, Switchboard, TrafficRouter
 from chrysalis.targets.operator import HttpOperator
 from gates.condition import Condition
-from gates.observation import Need, Observations
+from gates.observation import Need, Observations, Unavailable
 from tasks.entered import EnteredSource, recorded
 
 TOKENS_PER_ROLLOUT = 1_000_000
@@ -51,10 +51,16 @@ def open_ledger() -> Ledger:
     return _ledger(settings().ledger_url)
 
 
-@cache
+@lru_cache(maxsize=16_384)
 def plan_of(rollout_id: str) -> Plan:
-    """The plan as it was when the rollout started; a later change of the file changes nothing."""
-    return parse_plan(open_ledger().plan_text(rollout_id), f"the plan of {rollout_id}").plan
+    """The plan as it was when the rollout started; a later change of the file changes nothing. Rollouts of one text share
+    one plan."""
+    return _parsed(open_ledger().plan_text(rollout_id))
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> Plan:
+    return parse_plan(text, "the plan in the ledger").plan
 
 
 def people_of(plan: Plan) -> People:
@@ -81,6 +87,14 @@ class Measured:
         """What that condition asked for. Raises KeyError for one that was not measured."""
         return self.by_condition[id(condition)]
 
+    @property
+    def troubled(self) -> bool:
+        """Whether anything could not be had."""
+        return any(isinstance(found, Unavailable) for seen in self.by_condition.values() for found in seen.values())
+
+
+NOTHING_MEASURED = Measured({})
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -91,6 +105,8 @@ class Workspace:
     token: int
     plan: Plan
     settings: Settings
+    environment: Mapping[str, str] | None = field(default=None, kw_only=True, repr=False)
+    """The variables as somebody who opens many workspaces has read them; None: read when needed."""
 
     @classmethod
     def open(cls, rollout_id: str, token: int) -> "Workspace":
@@ -111,7 +127,7 @@ class Workspace:
     def variables(self) -> Mapping[str, str]:
         """What `${NAME}` stands for: the environment, and this rollout's own facts."""
         own = {"VERSION": self.rollout.version, "SERVICE": self.plan.service, "ROLLOUT": self.rollout.id}
-        return {**self.settings.variables(), **own}
+        return {**(self.settings.variables() if self.environment is None else self.environment), **own}
 
     def stamp(self, step_id: str) -> Stamp:
         """Who writes. A newer rollout outranks every token of an older one: both write to the same targets."""
@@ -138,32 +154,51 @@ class Workspace:
         return wiring.database(self.plan, name, self.variables, self.settings.home)
 
     def observe(self, conditions: Iterable[Condition], now: datetime) -> "Measured":
-        """Everything that the conditions ask for, measured at `now` (real time). What cannot be had is an Unavailable.
-
-        With the clock scaled, conditions that look back over different windows are measured apart: their samples are
-        spread over the window each of them looks at (`fetch`).
-        """
-        by_window: dict[float, list[Need]] = {}
-        windows: dict[int, float] = {}
-        for condition in conditions:
-            needs = condition.needs()
-            longest = max((need.window_s for need in needs), default=0.0) if self.clock.speed != 1.0 else 0.0
-            windows[id(condition)] = longest
-            by_window.setdefault(longest, []).extend(needs)
-        measured = {window: self.measure(needs, now) for window, needs in by_window.items()}
-        return Measured({one: measured[window] for one, window in windows.items()})
+        """Everything that the conditions ask for, measured at `now` (real time). What cannot be had is an Unavailable."""
+        return observe_all([(self, tuple(conditions))], now)[0]
 
     def measure(self, needs: Sequence[Need], now: datetime) -> Observations:
         """The series that are needed, measured at `now` (real time); recorded baselines from the ledger."""
-        facts = {"service": self.plan.service, "version": self.rollout.version}
-        split_at = self.split_at() if any(need.selector.constant_split for need in needs) else None
-        observations = dict(
-            fetch(needs, self.plan.metrics, self.sources, self.clock, now, variables=facts, split_at=split_at)
-        )
-        for selector in observations:
-            if selector.baseline is not None:
-                observations[selector] = recorded(self.ledger, self.rollout.id, selector)
-        return observations
+        inquiry = self._inquiry(needs)
+        return self.with_baselines(ask([inquiry], now, split_at=[self._split_for(inquiry)])[0])
+
+    def inquiries(self, conditions: Sequence[Condition]) -> "Sequence[tuple[Inquiry, tuple[int, ...]]]":
+        """The questions to the plan's sources, each with the conditions (by identity) that it is for; kept for next time.
+
+        With the clock scaled, conditions that look back over different windows are measured apart: their samples are
+        spread over the window each of them looks at (`fetch`). Raises SettingsError for a source whose variable is not set.
+        """
+        wanted = tuple(id(condition) for condition in conditions)
+        if wanted not in self._prepared:
+            by_window: dict[float, list[Condition]] = {}
+            for condition in conditions:
+                longest = max((need.window_s for need in condition.needs()), default=0.0)
+                by_window.setdefault(longest if self.clock.speed != 1.0 else 0.0, []).append(condition)
+            self._prepared[wanted] = [
+                (self._inquiry([need for one in some for need in one.needs()]), tuple(id(one) for one in some))
+                for some in by_window.values()
+            ]
+        return self._prepared[wanted]
+
+    @cached_property
+    def _prepared(self) -> dict[tuple[int, ...], list[tuple[Inquiry, tuple[int, ...]]]]:
+        return {}
+
+    def _inquiry(self, needs: Sequence[Need]) -> Inquiry:
+        facts = {"service": self.rollout.service, "version": self.rollout.version}
+        return prepare(needs, self.plan.metrics, self.sources, self.clock, variables=facts)
+
+    def _split_for(self, inquiry: Inquiry) -> datetime | None:
+        return self.split_at() if inquiry.asks_since_split else None
+
+    def with_baselines(self, measured: Observations) -> Observations:
+        """The same with the baselines that this rollout recorded."""
+        if all(selector.baseline is None for selector in measured):
+            return measured
+        return {
+            selector: found if selector.baseline is None else recorded(self.ledger, self.rollout.id, selector)
+            for selector, found in measured.items()
+        }
 
     def split_at(self) -> datetime | None:
         """The real time at which the rollout's weight was last changed, by a step or by a safe action; None before that."""
@@ -177,6 +212,24 @@ class Workspace:
         entered = EnteredSource(self.ledger, self.rollout.id)
         by_hand = {name: entered for name, spec in self.plan.sources.items() if isinstance(spec, ManualSource)}
         return {**wiring.sources(self.plan, self.variables), **by_hand}
+
+
+def observe_all(wanted: Sequence[tuple[Workspace, Sequence[Condition]]], now: datetime) -> list[Measured]:
+    """What the conditions of many rollouts ask for, every source asked once; in order."""
+    asked = [workspace.inquiries(conditions) for workspace, conditions in wanted]
+    alone = [
+        (inquiry, workspace._split_for(inquiry))
+        for (workspace, _), inquiries in zip(wanted, asked, strict=True)
+        for inquiry, _ in inquiries
+    ]
+    found = iter(ask([inquiry for inquiry, _ in alone], now, split_at=[split_at for _, split_at in alone]))
+    measured: list[Measured] = []
+    for (workspace, _), inquiries in zip(wanted, asked, strict=True):
+        seen: dict[int, Observations] = {}
+        for _, conditions in inquiries:
+            seen.update(dict.fromkeys(conditions, workspace.with_baselines(next(found))))
+        measured.append(Measured(seen))
+    return measured
 
 
 def require_known(plan: Plan, name: str, known: Mapping[str, object], noun: str) -> None:

@@ -33,6 +33,8 @@ SPEED = 3600.0
 START_TIMEOUT_S = 150.0
 STOP_TIMEOUT_S = 30.0
 WAIT_S = 90.0
+PLANTED = {"PLANTED_COMMAND_VALUE": "Zq7-passed-on-to-a-command-41xT"}
+"""What every process of the stack has in its environment, for tests/flows/test_secrets.py to look for."""
 POLL_S = 0.1
 BUSY_S = 10.0
 T = TypeVar("T")
@@ -57,7 +59,7 @@ class RunningStack:
     def environment(self) -> dict[str, str]:
         """For a process that works with this stack, such as the command line."""
         own = {"PREFECT_API_URL": self.api_url, "CHRYSALIS_HOME": str(self.home), "CHRYSALIS_PLANS": str(PLANS)}
-        return {**os.environ, **own}
+        return {**os.environ, **PLANTED, **own}
 
     def start(self, version: str, *, plan: str = "crystal", **parameters: Any) -> str:
         """Create a run of the deployment `rollout/PLAN`, as CI does. Returns the flow run's id."""
@@ -121,7 +123,7 @@ def running_stack(home: Path) -> Iterator[RunningStack]:
         process = subprocess.Popen(
             command,
             cwd=CHECKOUT,
-            env={**os.environ, "CHRYSALIS_PLANS": str(PLANS)},
+            env={**os.environ, **PLANTED, "CHRYSALIS_PLANS": str(PLANS)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

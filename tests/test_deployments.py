@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from chrysalis.plan import load_plan
+from chrysalis.people import load_people
+from chrysalis.plan import check_people, load_plan
 
 CHECKOUT = Path(__file__).parent.parent
 PLANS = sorted((CHECKOUT / "deployments").glob("*/plan.yaml"))
@@ -30,6 +31,14 @@ def test_plan_is_sound_and_in_its_folder(path: Path) -> None:
     assert [name for name in beside if not (path.parent / name).exists()] == []
 
 
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.parent.name)
+def test_the_people_there_are_can_sign_everything_that_a_plan_asks_for(path: Path) -> None:
+    """Also when one of them started it; and somebody may start it."""
+    people = load_people(CHECKOUT / "deployments" / "people.yaml")
+    assert check_people(load_plan(path), people.signers(), str(path)) == []
+    assert people.able("start")
+
+
 def test_every_plan_has_a_deployment_and_every_deployment_a_plan() -> None:
     """`prefect deploy --all` offers exactly what can be rolled out."""
     assert sorted(one["name"] for one in rollouts()) == [path.parent.name for path in PLANS]
@@ -40,3 +49,15 @@ def test_deployment_starts_the_plan_it_is_named_after(deployment: dict[str, Any]
     """Its parameter and its tag say the same."""
     assert deployment["parameters"]["plan"] == deployment["name"]
     assert f"plan:{deployment['name']}" in deployment["tags"]
+
+
+def test_each_summary_is_scheduled_by_its_own_name() -> None:
+    """Daily on working days, weekly on Fridays, executive on the first of the month; all at nine, UTC."""
+    written = YAML(typ="safe").load((CHECKOUT / "prefect.yaml").read_text())
+    reports = [one for one in written["deployments"] if one["entrypoint"] == "flows.report:report"]
+    assert {one["name"]: (one["parameters"]["kind"], one["schedules"][0]["cron"]) for one in reports} == {
+        "daily": ("daily", "0 9 * * 1-5"),
+        "weekly": ("weekly", "0 9 * * 5"),
+        "executive": ("executive", "0 9 1 * *"),
+    }
+    assert {one["schedules"][0]["timezone"] for one in reports} == {"UTC"}

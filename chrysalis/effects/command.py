@@ -36,6 +36,15 @@ class CommandResult:
     tail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended, whatever its exit code; `code` None when time ran out, negative for a signal."""
+
+    code: int | None
+    seconds: float
+    tail: str
+
+
 def run_command(
     arguments: Sequence[str],
     *,
@@ -48,14 +57,38 @@ def run_command(
 
     Raises StepFailed, with the last lines, when the exit code is not 0, time runs out, or it cannot be started.
     """
-    secrets = _secrets(environment_names)
-    shown = _redacted(" ".join(arguments), secrets)
+    shown = _redacted(" ".join(arguments), _secrets(environment_names))
+    ended = run_to_end(arguments, cwd=cwd, timeout_s=timeout_s, environment_names=environment_names, inside=inside)
+    if ended.code is None:
+        raise StepFailed(
+            f"command {shown}: still running after {timeout_s:g} s, ended with all its children{last(ended.tail)}"
+        )
+    if ended.code != 0:
+        raise StepFailed(f"command {shown}: {exit_text(ended.code)}, expected 0{last(ended.tail)}")
+    return CommandResult(tuple(arguments), ended.seconds, ended.tail)
+
+
+def run_to_end(
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    timeout_s: float,
+    environment_names: Sequence[str] = (),
+    inside: Path | None = None,
+    secrets: Mapping[str, str] | None = None,
+) -> Ended:
+    """As `run_command`, for whoever judges the exit code. `secrets` are variables to set beside those that are named.
+
+    Raises StepFailed only when it cannot be started.
+    """
+    kept_secret = _secrets(environment_names) | dict(secrets or {})
+    shown = _redacted(" ".join(arguments), kept_secret)
     if not arguments:
         raise StepFailed("command: an empty argument list; name the program first")
     folder = cwd.resolve()
     if inside is not None and not folder.is_relative_to(inside.resolve()):
         raise StepFailed(f"command {shown}: its folder {folder} is not inside {inside.resolve()}; name one that is")
-    environment = {name: os.environ[name] for name in ALWAYS_PASSED if name in os.environ} | secrets
+    environment = {name: os.environ[name] for name in ALWAYS_PASSED if name in os.environ} | kept_secret
     started = monotonic()
     try:
         process = subprocess.Popen(
@@ -78,12 +111,8 @@ def run_command(
     finally:
         # Also after a good end: a child left in the background would hold the output open, and outlive the step.
         _end_group(process)
-    tail = _redacted(output.text(), secrets)
-    if not in_time:
-        raise StepFailed(f"command {shown}: still running after {timeout_s:g} s, ended with all its children{_last(tail)}")
-    if process.returncode != 0:
-        raise StepFailed(f"command {shown}: {_exit(process.returncode)}, expected 0{_last(tail)}")
-    return CommandResult(tuple(arguments), monotonic() - started, tail)
+    tail = _redacted(output.text(), kept_secret)
+    return Ended(process.returncode if in_time else None, monotonic() - started, tail)
 
 
 class _Tail:
@@ -139,7 +168,8 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _exit(code: int) -> str:
+def exit_text(code: int) -> str:
+    """An exit code in words."""
     if code >= 0:
         return f"exit code {code}"
     with suppress(ValueError):
@@ -147,6 +177,7 @@ def _exit(code: int) -> str:
     return f"ended by signal {-code}"
 
 
-def _last(tail: str) -> str:
+def last(tail: str) -> str:
+    """The last lines of an output, to stand behind a message."""
     lines = [line for line in tail.splitlines() if line.strip()][-FAILURE_LINES:]
     return "; its last lines:\n" + "\n".join(lines) if lines else "; it wrote nothing"

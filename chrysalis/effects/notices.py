@@ -1,27 +1,27 @@
-"""Tells people: a notice goes to each of its channels at once, and the caller learns what became of it.
+"""Tells people: one notice to one channel, tried again within bounds, and what became of it.
 
 Nothing here raises into the caller: a rollback is not held up because a chat server is down. What could not be delivered
-within its time is a Delivery that says why, and every notice is also written to a record on disk, with its deliveries, so
-that none is lost. Addresses hold secrets (a webhook's path) and are shown as scheme and host only.
+within its time is a Delivery that says why; the ledger's queue tries it again (tasks/post.py), and a file of JSON lines
+keeps every try. Addresses hold secrets (a webhook's path) and are shown as scheme and host only; what is secret in them is
+known to `chrysalis.secrets` before anything is sent.
 
-A channel's address chooses its sender: `log:`, `file:PATH` (JSON lines), `http://…` or `https://…` (a webhook).
+A channel's address chooses its sender: `log:`, `file:PATH` (JSON lines), `http://…` or `https://…` (a webhook), and every
+other scheme Apprise (`slack://…`, `pagerduty://…`, `opsgenie://…`, `mailtos://…`, `json://…`).
 """
 
 import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Literal, Protocol
 
 import httpx
 
-Severity = Literal["info", "warning", "page"]
-SEVERITIES: tuple[Severity, ...] = ("info", "warning", "page")
+from chrysalis import secrets
+from chrysalis.effects.notice import SEVERITIES, Delivery, Notice, Sender, Severity, Undelivered
 
 WITHIN_S = 6.0
 """All tries of one delivery together."""
@@ -31,42 +31,6 @@ _MAY_BE_REPEATED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "page": logging.ERROR}
 _RECORD = threading.Lock()
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What people are told. Two with the same `dedupe_key` are the same: a receiver may drop the second."""
-
-    severity: Severity
-    title: str
-    body: str
-    rollout_id: str
-    dedupe_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What became of a notice on one channel; `reason` is empty where it was delivered."""
-
-    channel: str
-    delivered: bool
-    reason: str = ""
-    tries: int = 1
-
-
-class Undelivered(Exception):
-    """A sender could not deliver. `final` means that trying again is of no use."""
-
-    def __init__(self, reason: str, *, final: bool = False) -> None:
-        super().__init__(reason)
-        self.final = final
-
-
-class Sender(Protocol):
-    """Something that delivers. May be called again with the same notice after an Undelivered."""
-
-    def send(self, notice: Notice, *, timeout_s: float) -> None:
-        """Deliver, or raise Undelivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +88,13 @@ def sender_for(address: str) -> Sender:
             return FileSender(Path(rest.removeprefix("//")))
         case "http" | "https":
             return WebhookSender(address)
+        case _ if rest.startswith("//"):
+            from chrysalis.effects.apprise_sender import AppriseSender
+
+            return AppriseSender(address)
         case _:
             raise Undelivered(
-                f"no sender for addresses like {scheme}:…; there are log:, file:PATH and http(s)://…", final=True
+                f"no sender for addresses like {scheme}:…; there are log:, file:PATH, http(s)://… and Apprise's", final=True
             )
 
 
@@ -139,27 +107,15 @@ def channels_for(severity: Severity, routes: Mapping[Severity, Sequence[str]]) -
     return ()
 
 
-def send(
-    notice: Notice, addresses: Mapping[str, str], record: Path | None = None, *, within_s: float = WITHIN_S
-) -> list[Delivery]:
-    """Send to every channel (name to address) side by side; never raises, and ends in about `within_s`.
-
-    `record` is a file of JSON lines that keeps the notice and what became of it.
-    """
-    deliveries: list[Delivery] = []
-    if addresses:
-        with ThreadPoolExecutor(max_workers=min(8, len(addresses)), thread_name_prefix="notice") as pool:
-            deliveries = list(pool.map(lambda item: deliver(notice, *item, within_s=within_s), addresses.items()))
-    if record is not None:
-        try:
-            _append(record, {**_as_json(notice), "deliveries": [asdict(one) for one in deliveries]})
-        except OSError as error:
-            deliveries.append(Delivery("record", False, f"{record}: {error.strerror or error}"))
-    return deliveries
+def keep(record: Path, notice: Notice, deliveries: Sequence[Delivery]) -> None:
+    """Add the notice and what became of it to a file of JSON lines. Raises OSError."""
+    _append(record, {**_as_json(notice), "deliveries": [asdict(one) for one in deliveries]})
 
 
 def deliver(notice: Notice, channel: str, address: str, *, within_s: float = WITHIN_S) -> Delivery:
     """Send to one channel, trying again with growing pauses until `within_s` have passed; never raises."""
+    if address.partition(":")[0] not in ("log", "file"):
+        secrets.learn_address(f"address of {channel}", address)
     ends, pause_s, tries = monotonic() + within_s, FIRST_PAUSE_S, 0
     while True:
         tries += 1

@@ -15,6 +15,7 @@ import httpx
 from jsonpointer import JsonPointer, JsonPointerException
 
 from chrysalis.errors import StepFailed
+from chrysalis.secrets import redact
 
 MAX_BODY_BYTES = 8 * 2**20
 PAUSE_S = 0.25
@@ -45,11 +46,12 @@ class SmokeRequest:
 
 @dataclass(frozen=True, slots=True)
 class SmokeResult:
-    """How one request went; no `failures` is a pass."""
+    """How one request went; no `failures` is a pass. `answered` is False where no whole answer came."""
 
     request: SmokeRequest
     failures: tuple[str, ...]
     tries: int
+    answered: bool = True
 
 
 def smoke_test(requests: Sequence[SmokeRequest], *, timeout_s: float = 5.0, tries: int = 3) -> list[SmokeResult]:
@@ -57,30 +59,33 @@ def smoke_test(requests: Sequence[SmokeRequest], *, timeout_s: float = 5.0, trie
     if not requests:
         raise StepFailed("smoke test: no requests; a test that asks nothing shows nothing")
     with httpx.Client(follow_redirects=False) as client:
-        results = [_try(client, request, timeout_s, tries) for request in requests]
+        results = [try_request(client, request, timeout_s=timeout_s, tries=tries) for request in requests]
     failed = [result for result in results if result.failures]
     if failed:
         lines = [
-            f"{result.request.method} {_shown_url(result.request.url)} ({result.tries} tries): {'; '.join(result.failures)}"
+            f"{result.request.method} {shown_url(result.request.url)} ({result.tries} tries): {'; '.join(result.failures)}"
             for result in failed
         ]
         raise StepFailed(f"smoke test: {len(failed)} of {len(requests)} requests failed\n" + "\n".join(lines))
     return results
 
 
-def _try(client: httpx.Client, request: SmokeRequest, timeout_s: float, tries: int) -> SmokeResult:
+def try_request(client: httpx.Client, request: SmokeRequest, *, timeout_s: float, tries: int) -> SmokeResult:
+    """Make one request, again while it fails; how the last try went."""
     allowed = max(1, request.tries or tries)
+    answered: bool = False
     failures: tuple[str, ...] = ()
     for number in range(1, allowed + 1):
-        failures = _once(client, request, request.timeout_s or timeout_s)
+        answered, failures = _once(client, request, request.timeout_s or timeout_s)
         if not failures:
             return SmokeResult(request, (), number)
         if number < allowed:
             sleep(min(PAUSE_S * 2 ** (number - 1), MAX_PAUSE_S))
-    return SmokeResult(request, failures, allowed)
+    return SmokeResult(request, failures, allowed, answered)
 
 
-def _once(client: httpx.Client, request: SmokeRequest, timeout_s: float) -> tuple[str, ...]:
+def _once(client: httpx.Client, request: SmokeRequest, timeout_s: float) -> tuple[bool, tuple[str, ...]]:
+    """Whether a whole answer came, and what is wrong with it."""
     content = {} if request.json_body is None else {"json": request.json_body}
     try:
         with client.stream(
@@ -90,12 +95,12 @@ def _once(client: httpx.Client, request: SmokeRequest, timeout_s: float) -> tupl
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > MAX_BODY_BYTES:
-                    return (f"the body is over {MAX_BODY_BYTES >> 20} MB",)
+                    return False, (f"the body is over {MAX_BODY_BYTES >> 20} MB",)
     except httpx.TimeoutException:
-        return (f"no answer within {timeout_s:g} s",)
+        return False, (f"no answer within {timeout_s:g} s",)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        return (f"no answer ({type(error).__name__}: {error})",)
-    return tuple(differences(request, response.status_code, response.headers, bytes(body)))
+        return False, (f"no answer ({type(error).__name__}: {error})",)
+    return True, tuple(differences(request, response.status_code, response.headers, bytes(body)))
 
 
 def differences(request: SmokeRequest, status: int, headers: Mapping[str, str], body: bytes) -> list[str]:
@@ -144,11 +149,12 @@ def _matches(pattern: str, value: str) -> bool:
 
 
 def _shown(text: str) -> str:
-    one_line = " ".join(text.split())
+    one_line = redact(" ".join(text.split()))  # before it is cut: half a secret is not known again
     return one_line if len(one_line) <= SHOWN_CHARACTERS else one_line[:SHOWN_CHARACTERS] + "…"
 
 
-def _shown_url(url: str) -> str:
+def shown_url(url: str) -> str:
+    """An address without user, password and query."""
     try:
         return str(httpx.URL(url).copy_with(userinfo=b"", query=None))
     except (httpx.InvalidURL, ValueError, TypeError):

@@ -3,10 +3,13 @@
 from chrysalis.ledger.canonical import canonical_hash, canonical_json
 from chrysalis.ledger.chain import AuditEntry, AuditHead, AuditProblem
 from chrysalis.ledger.records import (
+    UNCHANGED,
     Action,
     Attempt,
+    Attestation,
     Baseline,
     Beat,
+    ChecklistRun,
     Delegation,
     Factor,
     Guarded,
@@ -14,6 +17,7 @@ from chrysalis.ledger.records import (
     Lease,
     NewRollout,
     Outcome,
+    QueuedDelivery,
     RecordedFindings,
     Request,
     Rollout,
@@ -21,19 +25,23 @@ from chrysalis.ledger.records import (
     State,
     StepOutcome,
     Tick,
+    ToldNotice,
     Wait,
     WaitKind,
 )
 from chrysalis.ledger.store import Ledger
 
 __all__ = [
+    "UNCHANGED",
     "Action",
     "Attempt",
+    "Attestation",
     "AuditEntry",
     "AuditHead",
     "AuditProblem",
     "Baseline",
     "Beat",
+    "ChecklistRun",
     "Delegation",
     "Factor",
     "Guarded",
@@ -42,6 +50,7 @@ __all__ = [
     "Ledger",
     "NewRollout",
     "Outcome",
+    "QueuedDelivery",
     "RecordedFindings",
     "Request",
     "Rollout",
@@ -49,6 +58,7 @@ __all__ = [
     "State",
     "StepOutcome",
     "Tick",
+    "ToldNotice",
     "Wait",
     "WaitKind",
     "canonical_hash",

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from chrysalis.ledger import schema
-from chrysalis.ledger.chain import AuditEntry, AuditHead, AuditProblem, problems
+from chrysalis.ledger.chain import NOTHING_ARCHIVED, Archived, AuditEntry, AuditHead, AuditProblem, problems
 from chrysalis.ledger.columns import utc
 from chrysalis.ledger.part import Part
 from chrysalis.ledger.rows import columns, records
@@ -40,20 +40,47 @@ class Audit(Part):
     def audit_head(self) -> AuditHead:
         """Where the chain ends now; keep it elsewhere and pass it to `verify_audit` later."""
         with self._database.read() as connection:
-            return _head(connection)
+            return head_of(connection)
 
     def verify_audit(self, remembered: AuditHead | None = None) -> list[AuditProblem]:
         """Everything wrong with the chain; empty when every entry is as it was written and none is missing."""
         with self._database.read(snapshot=True) as connection:
-            heads = [_head(connection), *([] if remembered is None else [remembered])]
-            return list(problems(_entries(connection), heads))
+            heads = [head_of(connection), *([] if remembered is None else [remembered])]
+            return list(problems(entries_of(connection), heads, archived(connection)))
+
+    def archived_through(self) -> int:
+        """The number of the last entry that was archived; 0 for none."""
+        with self._database.read() as connection:
+            return archived(connection).through
 
 
-def _head(connection: Connection) -> AuditHead:
+ARCHIVING = "audit_archived"
+"""The action of the entry that says what was archived."""
+
+
+def archived(connection: Connection) -> Archived:
+    """Up to where entries were archived, as the newest entry about it says."""
+    newest = select(*_COLUMNS).where(_TABLE.c.action == ARCHIVING).order_by(_TABLE.c.seq.desc()).limit(1)
+    row = connection.execute(newest).first()
+    if row is None:
+        return NOTHING_ARCHIVED
+    entry = AuditEntry(*row)
+    try:
+        after = entry.details()["after"]
+        told = Archived(int(after["through"]), str(after["digest"]))
+    except (ValueError, TypeError, KeyError):
+        return NOTHING_ARCHIVED
+    return told if told.through < entry.seq else NOTHING_ARCHIVED
+
+
+def head_of(connection: Connection) -> AuditHead:
+    """Where the chain ends, as the ledger remembers it."""
     row = connection.execute(select(schema.audit_head.c.seq, schema.audit_head.c.hash)).one()
     return AuditHead(row.seq, row.hash)
 
 
-def _entries(connection: Connection) -> Iterator[AuditEntry]:
-    rows = connection.execution_options(yield_per=_PAGE).execute(select(*_COLUMNS).order_by(_TABLE.c.seq))
+def entries_of(connection: Connection) -> Iterator[AuditEntry]:
+    """All entries by ascending seq, a page at a time."""
+    # On the statement: on the connection it would hold for whatever is executed there afterwards.
+    rows = connection.execute(select(*_COLUMNS).order_by(_TABLE.c.seq).execution_options(yield_per=_PAGE))
     return (AuditEntry(*row) for row in rows)

@@ -3,6 +3,9 @@
 `hash` is SHA-256 over the canonical JSON of the entry with the previous hash in it, so that whoever changes, removes,
 inserts or reorders an entry must change every later one, and the remembered head does not match then. Pure: it takes
 entries as they were read, whatever was done to them.
+
+Of entries that were archived (`audit_archive.py`) only number and hashes are left, and one digest over all their hashes is
+part of a later entry, so that they still cannot be changed. `check_audit.py` checks exported and archived entries alone.
 """
 
 import hashlib
@@ -32,6 +35,8 @@ class AuditEntry:
     detail: str
     previous_hash: str
     hash: str
+    origin: str | None = None
+    """By which door, on which machine, in which process; entries of the first version have none."""
 
     def details(self) -> Any:
         """The detail as a value."""
@@ -39,7 +44,9 @@ class AuditEntry:
 
     def as_json(self) -> dict[str, Any]:
         """The entry as one JSON-ready object, from which `hash` can be computed anew."""
+        where = {} if self.origin is None else {"origin": self.origin}
         return {
+            **where,
             "seq": self.seq,
             "at": self.at,
             "actor": self.actor,
@@ -79,6 +86,7 @@ class Note:
     action: str
     subject: str
     detail: Any
+    origin: str | None = None
 
 
 def link(note: Note, head: AuditHead) -> AuditEntry:
@@ -92,11 +100,37 @@ def link(note: Note, head: AuditHead) -> AuditEntry:
         "detail": json.loads(canonical_json(note.detail)),
         "previous_hash": head.hash,
     }
+    if note.origin is not None:
+        fields["origin"] = clean(note.origin)
     return AuditEntry(**{**fields, "detail": canonical_json(note.detail)}, hash=_hash(fields))
 
 
-def problems(entries: Iterable[AuditEntry], heads: Iterable[AuditHead]) -> Iterator[AuditProblem]:
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """Up to where entries were archived; `digest` is `digest_of` all hashes from the first entry to `through`."""
+
+    through: int
+    digest: str
+
+
+NOTHING_ARCHIVED = Archived(0, "")
+ARCHIVED = {"at": "", "actor": "", "action": "archived", "subject": "", "detail": "null", "origin": None}
+"""What an archived entry still says besides its number and hashes: nothing."""
+
+
+def digest_of(hashes: Iterable[str]) -> str:
+    """SHA-256 over the hashes, one after the other."""
+    digest = hashlib.sha256()
+    for one in hashes:
+        digest.update(one.encode())
+    return digest.hexdigest()
+
+
+def problems(
+    entries: Iterable[AuditEntry], heads: Iterable[AuditHead], archived: Archived = NOTHING_ARCHIVED
+) -> Iterator[AuditProblem]:
     """Everything wrong with the whole chain, `entries` by ascending seq; each of the `heads` must be on it."""
+    old_hashes: list[str] = []
     wanted: dict[int, list[AuditHead]] = {}
     for head in heads:
         wanted.setdefault(head.seq, []).append(head)
@@ -110,7 +144,13 @@ def problems(entries: Iterable[AuditEntry], heads: Iterable[AuditHead]) -> Itera
                 f"follows {entry.previous_hash!s:.12}, but entry {last.seq} is {last.hash:.12}: "
                 "an entry was inserted, replaced or moved here",
             )
-        if (computed := _hash_of(entry)) != entry.hash:
+        if entry.seq <= archived.through:
+            old_hashes.append(str(entry.hash))
+            if any(getattr(entry, name) != value for name, value in ARCHIVED.items()):
+                yield AuditProblem(entry.seq, "it says something, though it was archived: it was changed")
+            if entry.seq == archived.through and digest_of(old_hashes) != archived.digest:
+                yield AuditProblem(entry.seq, "the hashes up to here are not those that were archived: one was changed")
+        elif (computed := _hash_of(entry)) != entry.hash:
             yield AuditProblem(
                 entry.seq, f"its content hashes to {computed:.12}, recorded is {entry.hash!s:.12}: it was changed"
             )

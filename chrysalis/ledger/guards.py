@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, literal, or_, select, true, update
 
 from chrysalis.ledger import schema
 from chrysalis.ledger.leases import require_held
@@ -54,13 +54,21 @@ class Guards(Part):
 
     def guarded(self) -> tuple[Guarded, ...]:
         """Every active rollout that is guarded or waits, with all that a watch needs, by one query; oldest first."""
-        rollouts, waits = schema.rollouts, schema.waits
+        return self._seen(or_(schema.is_armed, schema.waits.c.id.is_not(None)))
+
+    def watched(self) -> tuple[Guarded, ...]:
+        """The same of every active rollout, those included that neither are guarded nor wait: all that a tick reads."""
+        return self._seen(true())
+
+    def _seen(self, which: ColumnElement[bool]) -> tuple[Guarded, ...]:
+        rollouts, waits, leases = schema.rollouts, schema.waits, schema.leases
         joined = rollouts.outerjoin(_TABLE, and_(_TABLE.c.rollout_id == rollouts.c.id, schema.is_armed))
         joined = joined.outerjoin(waits, and_(waits.c.rollout_id == rollouts.c.id, schema.is_open))
+        joined = joined.outerjoin(leases, leases.c.name == literal("rollout:") + rollouts.c.id)
         statement = (
-            select(*_ROLLOUT, *_GUARD, *_WAIT)
+            select(*_ROLLOUT, *_GUARD, leases.c.expires_at, *_WAIT)
             .select_from(joined)
-            .where(schema.is_active, or_(schema.is_armed, waits.c.id.is_not(None)))
+            .where(schema.is_active, which)
             .order_by(rollouts.c.serial, waits.c.id)
         )
         with self._database.read() as connection:
@@ -96,7 +104,7 @@ def disarm(tx: Transaction, rollout: Rollout) -> None:
 
 
 def _guarded(rows: list[Any]) -> Guarded:
-    first, guard_at, wait_at = rows[0], len(_ROLLOUT), len(_ROLLOUT) + len(_GUARD)
-    armed_at, triggers, states = first[guard_at:wait_at]
+    first, guard_at, wait_at = rows[0], len(_ROLLOUT), len(_ROLLOUT) + len(_GUARD) + 1
+    armed_at, triggers, states, alive_until = first[guard_at:wait_at]
     waits = tuple(Wait(*row[wait_at:]) for row in rows if row[wait_at] is not None)
-    return Guarded(Rollout(*first[:guard_at]), armed_at, triggers or {}, states or {}, waits)
+    return Guarded(Rollout(*first[:guard_at]), armed_at, triggers or {}, states or {}, waits, alive_until)

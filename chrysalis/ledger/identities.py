@@ -86,8 +86,9 @@ class Identities(Part):
             verdict = judge(None if row is None else record(Factor, row), attempts)
             if verdict.time_step is not None:
                 values = {"person": person, "time_step": verdict.time_step, "subject": subject, "at": tx.now}
-                taken = tx.execute(tx.upsert(schema.used_codes).values(values).on_conflict_do_nothing())
-                if not taken.rowcount:
+                first = tx.upsert(schema.used_codes).values(values).on_conflict_do_nothing()
+                # Not by `rowcount`, which psycopg does not tell of an INSERT.
+                if tx.one(first.returning(schema.used_codes.c.time_step)) is None:
                     verdict = CodeVerdict(refused="that code was used before; wait for the next one")
             if verdict.time_step is not None or verdict.counts:
                 right = verdict.time_step is not None

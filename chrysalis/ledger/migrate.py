@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, text
 from chrysalis.errors import LedgerError, LedgerUnavailable
 from chrysalis.ledger.database import Database
 
-HEAD = "0003"
+HEAD = "0005"
 """The revision that this code works with."""
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x43485259

@@ -15,9 +15,13 @@ State = Literal["pending", "running", "waiting", "rolling_back", "stuck", "ended
 Outcome = Literal["completed", "rolled_back", "aborted", "rejected", "skipped", "failed"]
 StepOutcome = Literal["done", "failed", "skipped", "undone", "abandoned"]
 Event = Literal["begun", "done", "failed", "skipped", "undone", "abandoned"]
-WaitKind = Literal["soak", "gate", "sign_off", "window", "retry"]
+WaitKind = Literal["soak", "gate", "sign_off", "checklist", "window", "retry"]
+UNCHANGED = object()
+"""In place of what was seen: it is as it was."""
 Decision = Literal["approve", "reject"]
 Door = Literal["ui", "cli", "api"]
+Severity = Literal["info", "warning", "page"]
+DeliveryKind = Literal["told", "escalated", "acknowledged", "ended"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +122,7 @@ class Tick:
 
     wait_id: int
     watched_s_increment: float
-    observed: Any
+    observed: Any = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,8 @@ class Guarded:
     """Trigger name to detail, as armed; empty when not armed."""
     trigger_states: Details
     waits: tuple[Wait, ...]
+    alive_until: datetime | None = None
+    """Until when the rollout's own process holds the lease on it; None when it never held one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +251,84 @@ class Action:
     after: Any
     cause: Any
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """One person's word on one item of a checklist. `item_hash` is of the item as it was worded then.
+
+    `rollout_id` None: it counts for every rollout. `list` is the checklist's file below the plans folder.
+    """
+
+    id: int
+    list: str
+    item: str
+    item_hash: str
+    rollout_id: str | None
+    person: str
+    role: str
+    evidence: str
+    withdrawn: bool
+    at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChecklistRun:
+    """One run of a checklist; with a `step_id` it is the go/no-go of that step. `results` as they were given."""
+
+    id: int
+    list: str
+    list_hash: str
+    rollout_id: str | None
+    step_id: str | None
+    by: str
+    decision: str
+    reason: str
+    results: Any
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ToldNotice:
+    """A notice as it stands. A page is open until what it is about has ended."""
+
+    id: int
+    rollout_id: str
+    severity: Severity
+    title: str
+    body: str
+    markdown: bool
+    key: str
+    """Two of one rollout with the same key are the same notice."""
+    cause: str | None
+    """What has to be over for the page to end, such as `trigger:errors`; None: its rollout."""
+    told_at: datetime
+    repeats: int
+    """How often it was asked for again and people were left in peace."""
+    level: int
+    """How many steps of the escalation were taken."""
+    next_at: datetime | None
+    """When the next one is due."""
+    acknowledged_by: str | None
+    acknowledged_at: datetime | None
+    ended_at: datetime | None
+    ended_why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedDelivery:
+    """A notice on its way to one channel. `due_at` None: delivered, or given up for the `reason`."""
+
+    id: int
+    notice_id: int
+    channel: str
+    what: DeliveryKind
+    created_at: datetime
+    due_at: datetime | None
+    tries: int
+    delivered_at: datetime | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,19 @@ Partial indexes carry those rules (one active rollout per service, one open wait
 the frequent queries read. Their conditions are literals, because neither database uses a partial index for a parameter.
 """
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Float, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    UniqueConstraint,
+    and_,
+)
 from sqlalchemy.sql.expression import literal_column
 
 from chrysalis.ledger.columns import BIG, CleanText, Json, UtcTime
@@ -261,6 +273,82 @@ actions = Table(
     Index("ix_actions_rollout", "rollout_id", "id"),
 )
 
+attestations = Table(
+    "attestations",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    Column("list", CleanText, nullable=False),
+    Column("item", CleanText, nullable=False),
+    Column("item_hash", CleanText, nullable=False),
+    Column("rollout_id", CleanText, ForeignKey("rollouts.id")),
+    Column("person", CleanText, nullable=False),
+    Column("role", CleanText, nullable=False),
+    Column("evidence", CleanText, nullable=False),
+    Column("withdrawn", Boolean, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Index("ix_attestations_item", "list", "item", "id"),
+)
+
+checklist_runs = Table(
+    "checklist_runs",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    Column("list", CleanText, nullable=False),
+    Column("list_hash", CleanText, nullable=False),
+    Column("rollout_id", CleanText, ForeignKey("rollouts.id")),
+    Column("step_id", CleanText),
+    Column("by", CleanText, nullable=False),
+    Column("decision", CleanText, nullable=False),
+    Column("reason", CleanText, nullable=False),
+    Column("results", Json, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Index("ix_checklist_runs_list", "list", "id"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    _of_rollout(),
+    Column("severity", CleanText, nullable=False),
+    Column("title", CleanText, nullable=False),
+    Column("body", CleanText, nullable=False),
+    Column("markdown", Boolean, nullable=False),
+    Column("key", CleanText, nullable=False),
+    Column("cause", CleanText),
+    Column("told_at", UtcTime, nullable=False),
+    Column("repeats", Integer, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("next_at", UtcTime),
+    Column("acknowledged_by", CleanText),
+    Column("acknowledged_at", UtcTime),
+    Column("ended_at", UtcTime),
+    Column("ended_why", CleanText),
+    CheckConstraint("(acknowledged_at IS NULL) = (acknowledged_by IS NULL)", name="acknowledged_by"),
+    CheckConstraint("(ended_at IS NULL) = (ended_why IS NULL)", name="ended_why"),
+    Index("ix_notices_rollout", "rollout_id", "key", "id"),
+)
+is_open_page = and_(notices.c.severity == literal_column("'page'"), notices.c.ended_at.is_(None))
+Index("ix_notices_open", notices.c.id, sqlite_where=is_open_page, postgresql_where=is_open_page)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    Column("notice_id", BIG, ForeignKey("notices.id"), nullable=False),
+    Column("channel", CleanText, nullable=False),
+    Column("what", CleanText, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("due_at", UtcTime),
+    Column("tries", Integer, nullable=False),
+    Column("delivered_at", UtcTime),
+    Column("reason", CleanText, nullable=False),
+    Index("ix_deliveries_notice", "notice_id", "id"),
+)
+is_due = deliveries.c.due_at.is_not(None)
+Index("ix_deliveries_due", deliveries.c.due_at, sqlite_where=is_due, postgresql_where=is_due)
+
 leases = Table(
     "leases",
     metadata,
@@ -297,6 +385,7 @@ audit = Table(
     Column("detail", CleanText, nullable=False),
     Column("previous_hash", CleanText, nullable=False),
     Column("hash", CleanText, nullable=False),
+    Column("origin", CleanText),
     Index("ix_audit_subject", "subject", "seq"),
 )
 

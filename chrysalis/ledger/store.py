@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Self
 
 from chrysalis.ledger.audit import Audit
+from chrysalis.ledger.audit_archive import AuditArchive
+from chrysalis.ledger.checklists import Checklists
 from chrysalis.ledger.database import Database, ping
 from chrysalis.ledger.evidence import Evidence
 from chrysalis.ledger.guards import Guards
@@ -16,6 +18,7 @@ from chrysalis.ledger.identities import Identities
 from chrysalis.ledger.journal import Journal
 from chrysalis.ledger.leases import Leases
 from chrysalis.ledger.migrate import bring_up_to_date
+from chrysalis.ledger.notices import Notices
 from chrysalis.ledger.requests import Requests
 from chrysalis.ledger.rollouts import Rollouts
 from chrysalis.ledger.sign_offs import SignOffs
@@ -25,7 +28,21 @@ PATIENCE_S = 10.0
 """How long a call waits for a lock or a connection before it says that the ledger is unavailable."""
 
 
-class Ledger(Rollouts, Journal, Waits, Guards, Requests, SignOffs, Identities, Evidence, Leases, Audit):
+class Ledger(
+    Rollouts,
+    Journal,
+    Waits,
+    Guards,
+    Requests,
+    SignOffs,
+    Identities,
+    Evidence,
+    Checklists,
+    Notices,
+    Leases,
+    Audit,
+    AuditArchive,
+):
     """The truth about all rollouts. Every failure of the database is LedgerUnavailable."""
 
     @classmethod

@@ -18,6 +18,7 @@ from chrysalis.errors import StaleToken, UnknownRollout
 from chrysalis.ledger import schema
 from chrysalis.ledger.chain import AuditEntry, AuditHead, Note, link
 from chrysalis.ledger.columns import utc
+from chrysalis.ledger.origin import here
 from chrysalis.ledger.records import Rollout
 from chrysalis.ledger.rows import columns, record
 
@@ -62,7 +63,7 @@ class Transaction:
 
     def note(self, actor: str | None, action: str, subject: str, detail: Any) -> None:
         """Have an audit entry written with this transaction."""
-        self._notes.append(Note(self.now, actor or NOBODY, action, subject, detail))
+        self._notes.append(Note(self.now, actor or NOBODY, action, subject, detail, here()))
 
     def seal(self) -> None:
         """Enter what was noted. The last thing before the commit."""

@@ -13,14 +13,17 @@ from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from chrysalis.errors import LedgerError
 from chrysalis.ledger import schema
+from chrysalis.ledger.columns import UtcTime
 from chrysalis.ledger.database import Database
 from chrysalis.ledger.journal import latest_attempt
 from chrysalis.ledger.leases import require_held
 from chrysalis.ledger.part import Part, require_not_negative, require_word
-from chrysalis.ledger.records import Details, Lease, Tick, Wait, WaitKind
+from chrysalis.ledger.records import UNCHANGED, Details, Lease, Tick, Wait, WaitKind
 from chrysalis.ledger.rows import columns, record, records
 from chrysalis.ledger.transaction import require_current
 
+MOST_IDS = 5_000
+"""In one statement; SQLite takes 32,766 values."""
 _TABLE = schema.waits
 _COLUMNS = columns(_TABLE, Wait)
 
@@ -80,21 +83,29 @@ class Waits(Part):
             require_not_negative(tick.watched_s_increment, f"watched_s_increment of wait {tick.wait_id}")
         if not ticks:
             return
-        add = (
-            update(_TABLE)
-            .where(_TABLE.c.id == bindparam("wait"), schema.is_open)
-            .values(
-                watched_s=_TABLE.c.watched_s + bindparam("more_s"), observed=bindparam("seen"), ticked_at=bindparam("at")
-            )
-        )
+        more = {"watched_s": _TABLE.c.watched_s + bindparam("more_s"), "ticked_at": bindparam("at", type_=UtcTime)}
+        seen = [tick for tick in ticks if tick.observed is not UNCHANGED]
+        alike: dict[float, list[int]] = {}
+        for tick in ticks:
+            if tick.observed is UNCHANGED:
+                alike.setdefault(tick.watched_s_increment, []).append(tick.wait_id)
         with self._database.write(now) as tx:
             if lease is not None:
                 require_held(tx, lease)
-            ordered = sorted(ticks, key=lambda tick: tick.wait_id)
-            tx.execute(
-                add,
-                [{"wait": t.wait_id, "more_s": t.watched_s_increment, "seen": t.observed, "at": tx.now} for t in ordered],
-            )
+            if seen:
+                add = update(_TABLE).where(_TABLE.c.id == bindparam("wait"), schema.is_open)
+                tx.execute(
+                    add.values(**more, observed=bindparam("seen")),
+                    [
+                        {"wait": tick.wait_id, "more_s": tick.watched_s_increment, "seen": tick.observed, "at": tx.now}
+                        for tick in sorted(seen, key=lambda tick: tick.wait_id)
+                    ],
+                )
+            for more_s, ids in alike.items():
+                for first in range(0, len(ids), MOST_IDS):
+                    some = sorted(ids)[first : first + MOST_IDS]
+                    add = update(_TABLE).where(_TABLE.c.id.in_(some), schema.is_open).values(**more)
+                    tx.execute(add, [{"more_s": more_s, "at": tx.now}])
 
     def close_wait(
         self, wait_id: int, outcome: str, *, now: datetime, by: str | None = None, token: int | None = None

@@ -9,26 +9,31 @@ import json
 import os
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from chrysalis.clock import utc_now
 from chrysalis.errors import SettingsError
 from chrysalis.ledger import Ledger, Rollout, Wait
 from chrysalis.local.processes import descendants, memory_bytes
 from chrysalis.local.stack import Say, Stack
 from chrysalis.local.view import View
+from chrysalis.people import codes
 from chrysalis.plan import Plan
 from chrysalis.plan.parts import ManualSource
 from chrysalis.targets.base import Stamp
 from gates.units import format_duration
 from tasks import approve, measure, prefect_api
 from tasks.lifecycle import register
+from tasks.people import all_people, enrol
+from tasks.proof import Code
 from tasks.report import report
-from tasks.workspace import TOKENS_PER_ROLLOUT, Workspace, open_ledger, plan_of
+from tasks.workspace import TOKENS_PER_ROLLOUT, Workspace, open_ledger, people_of, plan_of
 
 POLL_S = 0.1
+ENROLLED_BY = "dmitri"
+"""Who hands out the authenticators: somebody who may change people."""
 FAULT_AT_PERCENT = 50
 FAULT = {"error_rate": 0.3}
 RUN_TIMEOUT_S = 240.0
@@ -71,6 +76,7 @@ class Demo:
         self.stack, self.plan, self.say = stack, plan, say
         self.sandbox = stack.sandbox
         self.ledger: Ledger = open_ledger()
+        self.authenticators = Authenticators(ENROLLED_BY)
 
     def run(self) -> list[dict[str, Any]]:
         """Both rollouts; a report for each."""
@@ -102,7 +108,7 @@ class Demo:
         }
         prefect_api.start_run(f"rollout/{self.plan.name}", parameters, rollout.id, [rollout.id])
         memory = Memory(self.ledger)
-        people = People(self.ledger, rollout, self.plan.surveys, self.say)
+        people = People(self.ledger, rollout, self.plan.surveys, self.authenticators, self.say)
         faulty = False
         with View(self.ledger, rollout.id) as view:
             deadline = time.monotonic() + RUN_TIMEOUT_S
@@ -176,11 +182,35 @@ class Memory:
         self.watch = max(self.watch, memory_bytes({watch_pid}))
 
 
+class Authenticators:
+    """What the people of the demo have on their telephones; enrolled as `chrysalis people enrol` does."""
+
+    def __init__(self, enrolled_by: str) -> None:
+        people = all_people()
+        self._secrets = {name: codes.new_secret() for name in people.people}
+        self._used: set[tuple[str, str]] = set()
+        for name, secret in self._secrets.items():
+            enrol(name, secret, by=enrolled_by)
+
+    def code(self, person: str) -> str:
+        """A code of theirs that was not used yet: of this half minute, the one before, or the one after."""
+        now, step = utc_now(), timedelta(seconds=codes.STEP_S)
+        made = [codes.code_at(self._secrets[person], at) for at in (now, now - step, now + step)]
+        return next((one for one in made if (person, one) not in self._used), made[0])
+
+    def used(self, person: str, code: str) -> None:
+        """That code was entered."""
+        self._used.add((person, code))
+
+
 class People:
     """The people of the plan: they enter what surveys said, and sign; the last signature comes through the UI's form."""
 
-    def __init__(self, ledger: Ledger, rollout: Rollout, surveys: dict[str, float], say: Say) -> None:
+    def __init__(
+        self, ledger: Ledger, rollout: Rollout, surveys: dict[str, float], authenticators: Authenticators, say: Say
+    ) -> None:
         self._ledger, self._id, self._say = ledger, rollout.id, say
+        self._authenticators = authenticators
         self._plan: Plan = plan_of(rollout.id)
         self._surveys = surveys
         self._answered: set[tuple[int, int]] = set()
@@ -209,24 +239,28 @@ class People:
         if not self._form_is_open():
             return
         for name in signers[:-1]:
-            approve.sign(workspace, planned.id, name, decision="approve", comment="demo", door="cli")
-            self._say(f"           {name} signs {planned.title} on the command line")
+            code = Code(self._authenticators.code(name))
+            approve.sign(workspace, planned.id, name, decision="approve", comment="demo", door="cli", offered=code)
+            self._authenticators.used(name, code.digits)
+            self._say(f"           {name} signs {planned.title} on the command line, with a one-time code")
         signer = signers[-1]
-        answer = {"decision": "approve", "approver": signer, "comment": "demo, by the form"}
-        url = f"{prefect_api.api_url()}/flow_runs/{workspace.rollout.flow_run_id}/resume"
-        said = httpx.post(url, json={"run_input": answer}, timeout=10.0, trust_env=False).json()
-        if said.get("status") != "ACCEPT":
+        code_shown = self._authenticators.code(signer)
+        answer = {"decision": "approve", "approver": signer, "comment": "demo, by the form", "code": code_shown}
+        if not prefect_api.enter(str(workspace.rollout.flow_run_id), answer):
             return  # Prefect suspends a run a moment before its form is there; the next look presses again
+        self._authenticators.used(signer, code_shown)
         self._answered.add((wait.id, wait.pauses))
-        self._say(f"           {signer} signs {planned.title} in the form of the Prefect UI")
+        self._say(f"           {signer} signs {planned.title} in the form of the Prefect UI, with a one-time code")
 
     def _form_is_open(self) -> bool:
         run_id = self._ledger.get(self._id).flow_run_id
         return run_id is not None and prefect_api.flow_run_state(run_id) == ("PAUSED", "Suspended")
 
     def _signers(self, roles: tuple[str, ...], missing: list[str]) -> list[str]:
-        wanted = [role for role in roles if role in missing] or list(roles[:1])
-        return [next(name for name, person in self._plan.people.items() if role in person.roles) for role in wanted]
+        """One for each role that must sign, or for a quorum the next one in turn: a code of theirs counts once."""
+        wanted = [role for role in roles if role in missing] or [roles[len(self._answered) % len(roles)]]
+        people = people_of(self._plan)
+        return [people.holders(role)[0] for role in wanted]
 
 
 def summary(runs: list[dict[str, Any]]) -> str:

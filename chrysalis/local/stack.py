@@ -49,11 +49,20 @@ def sandbox_variables(sandbox: Sandbox) -> dict[str, str]:
         "SERVICE_URL": state.urls["service"],
         "SERVICE_DATABASE_URL": state.postgres["uri"],
         "SERVICE_WAL_ARCHIVE": str(sandbox.layout.wal_archive),
+        **_fleet_variables(sandbox),
         "POSTGRES_PROGRAMS": str(postgres.programs()),
         "SERVICE_REPOSITORY": str(_repository(sandbox.folder / "repository")),
         "PROMETHEUS_URL": state.urls["prometheus"],
         "SCRAPE_INTERVAL_S": str(SandboxSettings.load_from(sandbox.folder).scrape_interval_s),
     }
+
+
+def _fleet_variables(sandbox: Sandbox) -> dict[str, str]:
+    if not SandboxSettings.load_from(sandbox.folder).instances:
+        return {}
+    fleet = sandbox.fleet
+    targets = {f"{target.upper()}_URL": f"{fleet.control_url}/{target}" for target in ("layers", "versions", "regions")}
+    return targets | {f"TRIAD_{name.upper()}_URL": fleet.url(name) for name in fleet.ports}
 
 
 def _repository(folder: Path) -> Path:
@@ -118,16 +127,22 @@ class Stack:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self.processes.logs.mkdir(parents=True, exist_ok=True)
         say("starting Prefect's server, and the sandbox: Envoy, Prometheus, PostgreSQL, two versions of the service, load")
-        server = [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
-        self.processes.start("prefect-server", server, folder=self.home)
+        self.start_server()
         self.sandbox = Sandbox.start(self.home / "sandbox", settings=self.settings.sandbox)
         self.write_environment()
         self._until(self._server_answers, SERVER_TIMEOUT_S, "prefect-server")
 
+    def start_server(self) -> None:
+        """Prefect's server, on the same port and folder every time; returns before it answers."""
+        server = [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
+        self.processes.start("prefect-server", server, folder=self.home)
+
     def write_environment(self) -> None:
         """What `${NAME}` in a plan stands for here."""
         assert self.sandbox is not None  # noqa: S101 - called after it was started
-        (self.home / "environment.json").write_text(json.dumps(sandbox_variables(self.sandbox), indent=2))
+        path = self.home / "environment.json"
+        path.touch(mode=0o600)  # whoever uses the sandbox may put secrets into it
+        path.write_text(json.dumps(sandbox_variables(self.sandbox), indent=2))
 
     def stop(self) -> None:
         """End everything; safe to repeat."""

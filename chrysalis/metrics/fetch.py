@@ -1,8 +1,8 @@
 """What conditions need, in plan time, turned into questions to sources, in real time, and the answers back again.
 
 Needs are grouped: one question per metric, side and offset, over the largest window asked for; every source is asked once,
-with all its questions, in a thread of its own, so that the slowest one sets the time and a broken one spoils nothing but
-its own. Whatever goes wrong is an Unavailable with the reason under each selector concerned; nothing is raised.
+with all the questions of all who ask (`ask`), in a thread of its own, so that the slowest one sets the time and a broken one
+spoils nothing but its own. Whatever goes wrong is an Unavailable with the reason; nothing is raised.
 
 With a scaled clock (`speed`) a window of 48 h may last two real minutes, or less than the spacing of the samples. A
 question is therefore never asked over less than twelve samples, samples are never asked closer than the source takes them,
@@ -20,6 +20,7 @@ from time import monotonic
 from typing import NamedTuple, Protocol
 
 from chrysalis.metrics.base import MetricSource, Query
+from chrysalis.secrets import redact
 from gates.observation import Need, Observations, Selector, Series, Side, Unavailable
 
 MIN_SAMPLES = 12
@@ -28,6 +29,8 @@ MIN_SCRAPES = 4
 """A rate's `{window}` is never shorter than this many scrapes."""
 DEFAULT_MIN_STEP_S = 1.0
 DEADLINE_S = 15.0
+MOST_AT_ONCE = 32
+"""Sources asked at the same time."""
 
 
 class MetricDefinition(Protocol):
@@ -55,22 +58,50 @@ class Clock(Protocol):
     def to_plan(self, real_s: float, /) -> float: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    """When and for what is asked; `now_s` in real unix seconds."""
-
-    clock: Clock
-    now_s: float
-    variables: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
+class _Group(NamedTuple):
     """Selectors that one question answers."""
 
     metric: str
     side: Side
     offset_s: float
+
+
+class _Asked(NamedTuple):
+    """One question without its time; `pace` is how many plan seconds a real second of the answer stands for."""
+
+    group: _Group
+    source: MetricSource
+    source_name: str
+    text: str
+    unit: str
+    before_s: float
+    """How long before now the window ends."""
+    reach: "_Reach"
+    variables: Mapping[str, str]
+    pace: float
+
+    def at(self, now_s: float) -> Query:
+        end_s = now_s - self.before_s
+        metric, side, _ = self.group
+        step_s = self.reach.step_s
+        return Query(metric, self.text, self.unit, side, end_s - self.reach.span_s, end_s, step_s, self.variables)
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What one asker needs, as questions without a time; made by `prepare`, answered by `ask`, again and again."""
+
+    clock: Clock
+    groups: Mapping[Selector, _Group]
+    """Selectors to the question that answers them."""
+    asked: tuple[_Asked, ...]
+    unasked: Mapping[_Group, Unavailable]
+    unmeasured: Mapping[Selector, Unavailable]
+
+    @property
+    def asks_since_split(self) -> bool:
+        """Whether it matters when the traffic was last split anew."""
+        return any(selector.constant_split for selector in self.groups)
 
 
 def fetch(
@@ -92,54 +123,109 @@ def fetch(
     `variables` fill `{service}` and `{version}`; `stable_version`, where given, is the version of the stable side. A
     recorded baseline is not a measurement: the caller puts its own in place of the Unavailable.
     """
-    moment = _Moment(clock, now.timestamp(), variables or {})
+    inquiry = prepare(needs, metrics, sources, clock, variables=variables)
+    return ask([inquiry], now, split_at=[split_at], deadline_s=deadline_s)[0]
+
+
+def prepare(
+    needs: Sequence[Need],
+    metrics: Mapping[str, MetricDefinition],
+    sources: Mapping[str, MetricSource],
+    clock: Clock,
+    *,
+    variables: Mapping[str, str] | None = None,
+) -> Inquiry:
+    """The questions of one asker, for `ask`; arguments as of `fetch`."""
     windows: dict[_Group, float] = {}
     groups: dict[Selector, _Group] = {}
-    reaches: dict[_Group, _Reach] = {}
-    answers: dict[_Group, Series | Unavailable] = {}
-    observations: dict[Selector, Series | Unavailable] = {}
+    unmeasured: dict[Selector, Unavailable] = {}
     for selector, window_s in needs:
         definition = metrics.get(selector.metric)
         if selector.baseline is not None:
-            observations[selector] = Unavailable(f"baseline {selector.baseline} of {selector.metric} was not recorded")
+            unmeasured[selector] = Unavailable(f"baseline {selector.baseline} of {selector.metric} was not recorded")
         elif definition is None:
-            observations[selector] = Unavailable(f"metric {selector.metric} is not in the plan")
+            unmeasured[selector] = Unavailable(f"metric {selector.metric} is not in the plan")
         else:
             group = _Group(selector.metric, selector.side if definition.sided else "all", selector.offset_s)
             groups[selector] = group
             windows[group] = max(windows.get(group, 0.0), window_s)
 
-    by_source: dict[str, dict[_Group, Query]] = {}
+    asked: list[_Asked] = []
+    unasked: dict[_Group, Unavailable] = {}
     for group, window_s in windows.items():
         definition = metrics[group.metric]
         source = sources.get(definition.source)
         text = _text(definition.query, group.side)
         if source is None:
-            answers[group] = Unavailable(f"metric {group.metric}: its source {definition.source} cannot be asked from here")
+            why = f"metric {group.metric}: its source {definition.source} cannot be asked from here"
+            unasked[group] = Unavailable(why)
         elif text is None:
-            answers[group] = Unavailable(f"metric {group.metric} has no query for the side {group.side}")
+            unasked[group] = Unavailable(f"metric {group.metric} has no query for the side {group.side}")
         else:
-            reaches[group] = _reach(definition, source, window_s, clock.speed)
-            query = _query(group, definition, reaches[group], text, moment)
-            by_source.setdefault(definition.source, {})[group] = query
+            reach = _reach(definition, source, window_s, clock.speed)
+            asked.append(
+                _Asked(
+                    group,
+                    source,
+                    definition.source,
+                    text,
+                    definition.unit,
+                    group.offset_s / clock.speed,
+                    reach,
+                    _variables(group, definition, reach, clock, variables or {}),
+                    _pace(definition, reach, window_s, clock.speed),
+                )
+            )
+    return Inquiry(clock, groups, tuple(asked), unasked, unmeasured)
 
-    clipped: dict[_Group, Series | Unavailable] = {}
-    for name, replies in _ask(by_source, sources, deadline_s).items():
-        for (group, query), reply in zip(by_source[name].items(), replies, strict=True):
-            pace = _pace(metrics[group.metric], query, windows[group], clock.speed)
-            answers[group] = _in_plan_time(reply, query, moment, pace)
-            clipped[group] = _in_plan_time(_since(reply, query, reaches[group], split_at), query, moment, pace)
-    for selector, group in groups.items():
-        observations[selector] = clipped.get(group, answers[group]) if selector.constant_split else answers[group]
-    return observations
+
+def ask(
+    inquiries: Sequence[Inquiry],
+    now: datetime,
+    *,
+    split_at: Sequence[datetime | None] | None = None,
+    deadline_s: float = DEADLINE_S,
+) -> list[Observations]:
+    """The observations of each asker at the real time `now`, in order. A source that several need is asked once, for all.
+
+    `split_at` has an entry for each asker, as of `fetch`; left out, nothing was ever split anew.
+    """
+    now_s = now.timestamp()
+    by_source: dict[int, _Errand] = {}
+    for number, inquiry in enumerate(inquiries):
+        for one in inquiry.asked:
+            errand = by_source.get(id(one.source))
+            if errand is None:
+                errand = by_source[id(one.source)] = _Errand(one.source_name, one.source, [], [])
+            errand.queries.append(one.at(now_s))
+            errand.whose.append((number, one))
+    answers: list[dict[_Group, Series | Unavailable]] = [dict(inquiry.unasked) for inquiry in inquiries]
+    clipped: list[dict[_Group, Series | Unavailable]] = [{} for _ in inquiries]
+    plan_now = [inquiry.clock.to_plan(now_s) for inquiry in inquiries]
+    for errand, replies in _ask(list(by_source.values()), deadline_s):
+        for (number, one), query, reply in zip(errand.whose, errand.queries, replies, strict=True):
+            answers[number][one.group] = _in_plan_time(reply, query, plan_now[number], one.pace)
+            if inquiry_split := split_at and split_at[number]:
+                since = _since(reply, query, one.reach, inquiry_split)
+                clipped[number][one.group] = _in_plan_time(since, query, plan_now[number], one.pace)
+    return [
+        {
+            **inquiry.unmeasured,
+            **{
+                selector: since.get(group, answer[group]) if selector.constant_split else answer[group]
+                for selector, group in inquiry.groups.items()
+            },
+        }
+        for inquiry, answer, since in zip(inquiries, answers, clipped, strict=True)
+    ]
 
 
 def _text(query: "str | Mapping[Side, str]", side: Side) -> str | None:
     return query if isinstance(query, str) else query.get(side, query.get("all"))
 
 
-def _since(reply: Series | Unavailable, query: Query, reach: "_Reach", split_at: datetime | None) -> Series | Unavailable:
-    if isinstance(reply, Unavailable) or split_at is None:
+def _since(reply: Series | Unavailable, query: Query, reach: "_Reach", split_at: datetime) -> Series | Unavailable:
+    if isinstance(reply, Unavailable):
         return reply
     settles_s = reach.rate_window_s if "{window}" in query.text else 0.0
     return reply.window(start_s=split_at.timestamp() + settles_s, end_s=query.end_s)
@@ -162,16 +248,17 @@ def _reach(definition: MetricDefinition, source: MetricSource, window_s: float, 
     return _Reach(span_s, step_s, max(definition.rate_window_s / speed, MIN_SCRAPES * scrape_s))
 
 
-def _query(group: _Group, definition: MetricDefinition, reach: _Reach, text: str, moment: _Moment) -> Query:
-    end_s = moment.now_s - group.offset_s / moment.clock.speed
-    filled = {**moment.variables, "window": _promql_range(reach.rate_window_s), "speed": f"{moment.clock.speed:g}"}
+def _variables(
+    group: _Group, definition: MetricDefinition, reach: _Reach, clock: Clock, given: Mapping[str, str]
+) -> Mapping[str, str]:
+    filled = {**given, "window": _promql_range(reach.rate_window_s), "speed": f"{clock.speed:g}"}
     if group.side == "stable":
         filled.pop("version", None)
-        if "stable_version" in moment.variables:
-            filled["version"] = moment.variables["stable_version"]
+        if "stable_version" in given:
+            filled["version"] = given["stable_version"]
     if definition.sided and group.side != "all":
         filled["side"] = group.side
-    return Query(group.metric, text, definition.unit, group.side, end_s - reach.span_s, end_s, reach.step_s, filled)
+    return filled
 
 
 def _promql_range(seconds: float) -> str:
@@ -179,58 +266,77 @@ def _promql_range(seconds: float) -> str:
     return f"{ms}ms" if ms % 1000 else f"{ms // 1000}s"
 
 
-def _pace(definition: MetricDefinition, query: Query, window_s: float, speed: float) -> float:
+def _pace(definition: MetricDefinition, reach: _Reach, window_s: float, speed: float) -> float:
     """How many plan seconds a real second of the answer stands for.
 
     That is the clock's speed, unless its window is so short in real time that it would hold fewer samples than
     `MIN_SAMPLES`: then the samples that were asked for are spread over the window, so that a fast clock changes how long a
     window takes and not whether it can be judged. At speed 1 it is always 1.
     """
-    asked_s = query.end_s - query.start_s
-    if speed == 1.0 or window_s <= definition.interval_s or asked_s <= 0:
+    if speed == 1.0 or window_s <= definition.interval_s or reach.span_s <= 0:
         return speed
-    return min(speed, window_s / asked_s)
+    return min(speed, window_s / reach.span_s)
 
 
-def _in_plan_time(reply: Series | Unavailable, query: Query, moment: _Moment, pace: float) -> Series | Unavailable:
+def _in_plan_time(reply: Series | Unavailable, query: Query, plan_now_s: float, pace: float) -> Series | Unavailable:
     if isinstance(reply, Unavailable):
-        return reply
+        return Unavailable(redact(reply.reason))
     # Counted from now, not from the clock's origin: at high speeds the difference of two large numbers would lose seconds.
     # An answer of some time ago ends at now in the same way, which is what aligns it.
-    times = moment.clock.to_plan(moment.now_s) + (reply.times_s - query.end_s) * pace
+    times = (reply.times_s - query.end_s) * pace + plan_now_s
     return Series(times, reply.values, reply.unit, reply.interval_s * pace, reply.labels)
 
 
 _Replies = list[Series | Unavailable]
 
 
-def _ask(
-    by_source: Mapping[str, Mapping[_Group, Query]], sources: Mapping[str, MetricSource], deadline_s: float
-) -> dict[str, _Replies]:
-    done: queue.SimpleQueue[tuple[str, _Replies]] = queue.SimpleQueue()
-    for name, queries in by_source.items():
-        asked = (name, sources[name], list(queries.values()), done)
+class _Errand(NamedTuple):
+    """All that one source is asked, and which question of which inquiry each answer belongs to."""
+
+    name: str
+    source: MetricSource
+    queries: list[Query]
+    whose: list[tuple[int, _Asked]]
+
+
+def _ask(errands: list[_Errand], deadline_s: float) -> list[tuple[_Errand, _Replies]]:
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[int, _Replies]] = queue.SimpleQueue()
+    for number in range(len(errands)):
+        waiting.put(number)
+    for _ in range(min(MOST_AT_ONCE, len(errands))):
         # A daemon, so that a source that never answers holds up neither the caller nor the end of the process.
-        threading.Thread(target=_ask_one, args=asked, name=f"source-{name}", daemon=True).start()
-    replies: dict[str, _Replies] = {}
+        threading.Thread(target=_run, args=(errands, waiting, done), name="sources", daemon=True).start()
+    replies: dict[int, _Replies] = {}
     ends = monotonic() + deadline_s
-    while len(replies) < len(by_source):
+    while len(replies) < len(errands):
         try:
-            name, found = done.get(timeout=max(0.0, ends - monotonic()))
+            number, found = done.get(timeout=max(0.0, ends - monotonic()))
         except queue.Empty:
             break
-        replies[name] = found
-    for name, queries in by_source.items():
-        late = Unavailable(f"source {name}: no answer within {deadline_s:g} s")
-        replies.setdefault(name, [late] * len(queries))
-    return replies
+        replies[number] = found
+    return [(errand, replies.get(number) or _late(errand, deadline_s)) for number, errand in enumerate(errands)]
 
 
-def _ask_one(name: str, source: MetricSource, queries: list[Query], done: "queue.SimpleQueue[tuple[str, _Replies]]") -> None:
+def _late(errand: _Errand, deadline_s: float) -> _Replies:
+    return [Unavailable(f"source {errand.name}: no answer within {deadline_s:g} s")] * len(errand.queries)
+
+
+def _run(errands: list[_Errand], waiting: "queue.SimpleQueue[int]", done: "queue.SimpleQueue[tuple[int, _Replies]]") -> None:
+    while True:
+        try:
+            number = waiting.get_nowait()
+        except queue.Empty:
+            return
+        done.put((number, _ask_one(errands[number])))
+
+
+def _ask_one(errand: _Errand) -> _Replies:
     try:
-        replies = source.fetch(queries)
+        replies = errand.source.fetch(errand.queries)
     except Exception as error:  # an adapter's own fault must not take the other sources' answers with it
-        replies = [Unavailable(f"source {name} broke: {type(error).__name__}: {error}")] * len(queries)
-    if len(replies) != len(queries):
-        replies = [Unavailable(f"source {name} gave {len(replies)} answers to {len(queries)} queries")] * len(queries)
-    done.put((name, replies))
+        replies = [Unavailable(f"source {errand.name} broke: {type(error).__name__}: {error}")] * len(errand.queries)
+    if len(replies) != len(errand.queries):
+        gave = f"source {errand.name} gave {len(replies)} answers to {len(errand.queries)} queries"
+        return [Unavailable(gave)] * len(errand.queries)
+    return replies

@@ -17,7 +17,7 @@ import httpx
 from chrysalis.errors import QueryError, SettingsError
 
 V = TypeVar("V")
-NAMES = ("side", "version", "service", "services", "window", "speed")
+NAMES = ("side", "version", "service", "window", "speed")
 PLACEHOLDER = re.compile(r"\{(" + "|".join(NAMES) + r")\}")
 
 

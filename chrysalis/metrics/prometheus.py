@@ -7,25 +7,24 @@ for seconds by default, which the watch has no time for: here it does not. Windo
 asks at each tick, go as instant queries through one kept httpx connection pool, parsed straight into arrays: no pandas
 frame (17 times the cost) and no import of the client on that path; it is imported when first needed.
 
-4,000 triggers asked one by one took 7-32 s per tick, and 0.18 s as one query per kind grouped `by (service)`:
-`fetch_by_service` does the latter, and answers for every service it was asked about, since one that is missing from
-Prometheus's answer would otherwise never be judged.
+4,000 triggers asked one by one took 7-32 s per tick, and 0.18 s as one query per kind grouped `by (service)`. So `fetch`
+puts together what can be asked together (`prometheus_batches`), and answers for every query it was given: a service that is
+missing from Prometheus's answer has an empty series, since it would otherwise never be judged.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cached_property
-from math import ceil
 from typing import Any, NamedTuple
 
 import httpx
 
 from chrysalis.errors import MetricError, QueryError, SourceUnavailable
 from chrysalis.metrics.base import Query
-from chrysalis.metrics.placeholders import fill, shown_url
+from chrysalis.metrics.placeholders import shown_url
 from chrysalis.metrics.prometheus_answer import Answer, check, from_result, parse
+from chrysalis.metrics.prometheus_batches import Batch, Question, plan
 from gates.observation import Series, Unavailable
 
 MAX_POINTS = 10_000
@@ -34,21 +33,10 @@ MAX_BODY_BYTES = 64 * 2**20
 CONCURRENT_QUERIES = 4
 
 
-class _Question(NamedTuple):
-    """What is asked, in whole milliseconds so that no sample comes to lie after the end."""
+class _Refusal(NamedTuple):
+    """Prometheus was reached and refused the question."""
 
-    text: str
-    end_ms: int
-    step_ms: int
-    points: int
-
-    @classmethod
-    def of(cls, query: Query, names: Mapping[str, str]) -> "_Question":
-        """Samples at the end and every step before it, back to the start, which is not in the window itself."""
-        step_ms = max(1, round(query.step_s * 1000))
-        end_ms = int(query.end_s * 1000)
-        points = max(1, ceil((end_ms - query.start_s * 1000) / step_ms - 1e-6))
-        return cls(fill(query.text, {**query.variables, **names}, escape=_in_string), end_ms, step_ms, points)
+    reason: str
 
 
 class PrometheusSource:
@@ -75,23 +63,18 @@ class PrometheusSource:
         self._where = f"prometheus at {shown_url(self._url)}"
 
     def fetch(self, queries: Sequence[Query]) -> list[Series | Unavailable]:
-        """The series for each query, in order. Equal questions are asked once."""
-        return [self._series(query, answer) for query, answer in zip(queries, self._answers(queries, {}), strict=True)]
-
-    def fetch_by_service(
-        self, queries: Sequence[Query], services: Sequence[str], *, label: str = "service"
-    ) -> dict[str, list[Series | Unavailable]]:
-        """For every service the series of each query, in order; each query is asked once for all of them.
-
-        The queries group `by (service)`; `{services}` in them becomes an alternation for `service=~"{services}"`. A
-        service that the answer lacks has an empty series.
-        """
-        names = {"services": "|".join(re.escape(service) for service in services)}
-        split = [
-            self._split(query, answer, services, label)
-            for query, answer in zip(queries, self._answers(queries, names), strict=True)
-        ]
-        return {service: [one[service] for one in split] for service in services}
+        """The series for each query, in order. Equal questions are asked once, and those that differ in nothing but the
+        service, version or side are asked together where that is exact (`promql_regroup`)."""
+        answers: dict[int, Series | Unavailable] = {}
+        batches = list(plan(queries))
+        if len(batches) > 1:
+            with ThreadPoolExecutor(min(CONCURRENT_QUERIES, len(batches)), thread_name_prefix="prometheus") as pool:
+                for found in pool.map(lambda batch: self._asked(batch, queries), batches):
+                    answers.update(found)
+        else:
+            for batch in batches:
+                answers.update(self._asked(batch, queries))
+        return [answers[index] for index in range(len(queries))]
 
     def check_connection(self) -> None:
         """Raises SourceUnavailable where no Prometheus answers at the address."""
@@ -120,24 +103,43 @@ class PrometheusSource:
             self._url, headers=self._headers, session=session, timeout=self._timeout_s, retry=Retry(0), method="POST"
         )
 
-    def _answers(self, queries: Sequence[Query], names: Mapping[str, str]) -> list[Answer | Unavailable]:
-        asked: list[_Question | Unavailable] = []
-        for query in queries:
-            try:
-                asked.append(_Question.of(query, names))
-            except QueryError as error:
-                asked.append(Unavailable(f"{self._where}: {error}"))
-        different = list(dict.fromkeys(one for one in asked if isinstance(one, _Question)))
-        if len(different) > 1:
-            with ThreadPoolExecutor(min(CONCURRENT_QUERIES, len(different)), thread_name_prefix="prometheus") as pool:
-                found = dict(zip(different, pool.map(self._ask, different), strict=True))
-        else:
-            found = {one: self._ask(one) for one in different}
-        return [found[one] if isinstance(one, _Question) else one for one in asked]
+    def _asked(self, batch: Batch, queries: Sequence[Query]) -> dict[int, Series | Unavailable]:
+        """The answer to each query of the batch, by its index. A batch that is refused is asked in halves, so that one
+        service with a fault of its own spoils no other's answer."""
+        if batch.problem:
+            return dict.fromkeys(batch.indexes, Unavailable(f"{self._where}: {batch.problem}"))
+        answer = self._ask(batch.question)
+        if isinstance(answer, _Refusal) and len(batch.members) > 1:
+            return {index: one for half in batch.halves() for index, one in self._asked(half, queries).items()}
+        if isinstance(answer, Unavailable | _Refusal):
+            return dict.fromkeys(batch.indexes, Unavailable(answer.reason))
+        try:
+            return self._shared_out(batch, answer, queries)
+        except QueryError as error:
+            return dict.fromkeys(batch.indexes, Unavailable(f"{self._where}: {error}"))
 
-    def _ask(self, question: _Question) -> Answer | Unavailable:
+    def _shared_out(self, batch: Batch, answer: Answer, queries: Sequence[Query]) -> dict[int, Series | Unavailable]:
+        if batch.regrouped is None:
+            return {index: self._series(queries[index], answer) for index in batch.indexes}
+        parts = answer.by_labels(batch.labels, without=batch.regrouped.added)
+        missing = Answer()
+        lacking = [member for member in batch.members if member not in parts]
+        if lacking and not batch.regrouped.vanishes:
+            constant = self._ask(batch.alone(lacking[0]).question)
+            if not isinstance(constant, Answer):
+                return dict.fromkeys(batch.indexes, Unavailable(constant.reason))
+            missing = constant
+        return {
+            index: self._series(queries[index], parts.get(member, missing))
+            for member, indexes in batch.members.items()
+            for index in indexes
+        }
+
+    def _ask(self, question: Question) -> "Answer | Unavailable | _Refusal":
         try:
             return self._instant(question) if question.points == 1 else self._range(question)
+        except QueryError as error:
+            return _Refusal(f"{self._where}: {error}")
         except MetricError as error:
             return Unavailable(f"{self._where}: {error}")
         except httpx.TimeoutException:
@@ -146,7 +148,7 @@ class PrometheusSource:
             # All that requests raises, below prometheus-api-client, is an OSError.
             return Unavailable(f"{self._where}: cannot be reached ({type(error).__name__}: {error})")
 
-    def _instant(self, question: _Question) -> Answer:
+    def _instant(self, question: Question) -> Answer:
         form = {"query": question.text, "time": _seconds(question.end_ms), "timeout": f"{self._timeout_s:g}s"}
         try:
             return self._post(form)
@@ -163,7 +165,7 @@ class PrometheusSource:
                     raise QueryError(f"query error: the answer is over {MAX_BODY_BYTES >> 20} MB; aggregate it")
         return parse(response.status_code, bytes(body))
 
-    def _range(self, question: _Question) -> Answer:
+    def _range(self, question: Question) -> Answer:
         pages = Answer()
         for first in range(question.points - 1, -1, -MAX_POINTS):
             last = max(first - MAX_POINTS + 1, 0)
@@ -185,22 +187,6 @@ class PrometheusSource:
         except QueryError as error:
             return Unavailable(f"{self._where}: {error}")
 
-    def _split(
-        self, query: Query, answer: Answer | Unavailable, services: Sequence[str], label: str
-    ) -> dict[str, Series | Unavailable]:
-        if isinstance(answer, Unavailable):
-            return dict.fromkeys(services, answer)
-        try:
-            by_service = answer.by_label(label)
-        except QueryError as error:
-            return dict.fromkeys(services, Unavailable(f"{self._where}: {error}"))
-        return {service: self._series(query, by_service.get(service, Answer())) for service in services}
-
 
 def _seconds(ms: int) -> str:
     return f"{ms // 1000}.{ms % 1000:03d}"
-
-
-def _in_string(value: str) -> str:
-    """For use inside a quoted PromQL string: a version or service name cannot end it."""
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("'", "\\'").replace("\n", "\\n")

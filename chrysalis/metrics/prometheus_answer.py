@@ -6,8 +6,9 @@ expected. Values are kept as they are, NaN and infinities included, and so are t
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -39,21 +40,27 @@ class Answer:
         if len(self.pieces) > 1:
             raise QueryError(_several(list(self.pieces)))
         pieces = next(iter(self.pieces.values()), ())
+        if len(pieces) == 1 and pieces[0][0].size == 1 and isfinite(pieces[0][0][0]) and isfinite(pieces[0][1][0]):
+            return Series(*pieces[0], unit, interval_s)
         times = np.concatenate([piece[0] for piece in pieces]) if pieces else np.empty(0)
         values = np.concatenate([piece[1] for piece in pieces]) if pieces else np.empty(0)
         return Series.from_arrays(times, values, unit=unit, interval_s=interval_s)
 
-    def by_label(self, label: str) -> dict[str, "Answer"]:
-        """One answer for each value of a label. Raises QueryError where a series lacks it."""
-        found: dict[str, dict[Labels, Sequence[tuple[FloatArray, FloatArray]]]] = {}
+    def by_labels(self, names: Sequence[str], *, without: Container[str] = ()) -> "dict[tuple[str, ...], Answer]":
+        """One answer for each combination of the values of some labels; `without` are labels that it loses.
+
+        Raises QueryError where a series lacks one of them.
+        """
+        found: dict[tuple[str, ...], dict[Labels, Sequence[tuple[FloatArray, FloatArray]]]] = {}
         for labels, pieces in self.pieces.items():
-            value = dict(labels).get(label)
-            if value is None:
-                raise QueryError(
-                    f"query error: the answer has a series {_shown(labels)} without {label}; group it by ({label})"
-                )
-            found.setdefault(value, {})[labels] = pieces
-        return {value: Answer(grouped) for value, grouped in found.items()}
+            values = dict(labels)
+            try:
+                key = tuple([values[name] for name in names])
+            except KeyError as error:
+                raise QueryError(f"query error: the answer has a series {_shown(labels)} without {error.args[0]}") from None
+            kept = tuple([label for label in labels if label[0] not in without])
+            found.setdefault(key, {})[kept] = pieces
+        return {key: Answer(grouped) for key, grouped in found.items()}
 
 
 def check(status: int, body: bytes) -> None:

@@ -92,9 +92,12 @@ class People(Spec):
             )
         )
 
-    def roles_by_name(self) -> Mapping[str, frozenset[str]]:
-        """Name to roles, as the plan's own checks take them."""
-        return {name: frozenset(person.roles) for name, person in self.people.items()}
+    def signers(self) -> Mapping[str, frozenset[str]]:
+        """Name to the roles in which they may sign."""
+        return {
+            name: frozenset(role for role in person.roles if self.role_may(role, "approve"))
+            for name, person in self.people.items()
+        }
 
 
 def _contact(text: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The plan: YAML in, a frozen model out, every error with its place."""
 
-from chrysalis.plan.load import LoadedPlan, Problem, check_plan, load_plan, parse_plan, plan_schema
+from chrysalis.plan.load import LoadedPlan, Problem, check_people, check_plan, load_plan, parse_plan, plan_schema
 from chrysalis.plan.model import Phase, Plan, PlannedStep, Rollback
 from chrysalis.plan.timeline import describe, timeline
 
@@ -11,6 +11,7 @@ __all__ = [
     "PlannedStep",
     "Problem",
     "Rollback",
+    "check_people",
     "check_plan",
     "describe",
     "load_plan",

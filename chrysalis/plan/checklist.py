@@ -8,6 +8,7 @@ environment (`${SERVICE_URL}`), as in a plan; they are filled in when the check 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -15,7 +16,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from chrysalis.errors import PlanError
+from chrysalis.errors import PlanError, SettingsError
 from chrysalis.plan.document import Location, Place, place_of, plain, read_document, shown
 from chrysalis.plan.load import Problem, read_text
 from chrysalis.plan.parts import Scalar
@@ -216,6 +217,22 @@ class Checklist(Spec):
     def items(self) -> tuple[Item, ...]:
         """All items in order."""
         return tuple(item for section in self.sections for item in section.items)
+
+    def items_of(self, sections: Iterable[str] = ()) -> tuple[Item, ...]:
+        """The items of these sections, in the list's order; all without sections. Raises SettingsError for one unknown."""
+        wanted = tuple(sections)
+        if unknown := [name for name in wanted if name not in self.section_names]:
+            raise SettingsError(f"{self.title} has no section {unknown[0]!r}; it has: {', '.join(self.section_names)}")
+        chosen = (section for section in self.sections if not wanted or section.name in wanted)
+        return tuple(item for section in chosen for item in section.items)
+
+    def item(self, item_id: str) -> Item:
+        """Raises SettingsError for an id that the list does not have."""
+        found = next((item for item in self.items if item.id == item_id), None)
+        if found is None:
+            near = get_close_matches(item_id, [item.id for item in self.items], n=3)
+            raise SettingsError(f"{self.title} has no item {item_id!r}" + (f"; near it: {', '.join(near)}" if near else ""))
+        return found
 
     @cached_property
     def section_names(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from cronsim import CronSim, CronSimError
 
 from chrysalis.plan.document import Location
 from chrysalis.plan.model import Plan
+from chrysalis.plan.parts import EnvoySource
 from gates.condition import Condition, MetricFacts
 from gates.conditions import CONDITIONS
 from gates.observation import Selector
@@ -49,6 +50,7 @@ def condition_problems(plan: Plan, at: Location, condition: Condition) -> Iterat
         for selector in sorted({need.selector for need in part.needs()}, key=str):
             if missing := _no_query(plan, selector):
                 yield where, missing
+        yield from ((where, message) for message in _no_history(plan, part))
 
 
 def innermost(at: Location, condition: Condition) -> Iterator[tuple[Location, Condition]]:
@@ -94,3 +96,15 @@ def _no_query(plan: Plan, selector: Selector) -> str | None:
     if selector.side in metric.query or "all" in metric.query:
         return None
     return f"{selector.metric}: no query for side {selector.side}, found those for {', '.join(metric.query) or 'none'}"
+
+
+def _no_history(plan: Plan, condition: Condition) -> Iterator[str]:
+    for selector, window_s in condition.needs():
+        metric = plan.metrics.get(selector.metric)
+        if metric is None or not isinstance(plan.sources.get(metric.source), EnvoySource):
+            continue
+        if window_s > metric.interval_s or selector.offset_s or selector.baseline is not None:
+            yield (
+                f"{selector.metric}: the router's counters have no history to look back on, expected its value now "
+                "(a trigger's `for` is kept by the watch); for windows and baselines ask Prometheus"
+            )

@@ -5,7 +5,7 @@ Three readings, each only when the one before found nothing: YAML, the model's t
 
 import difflib
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from chrysalis.errors import PlanError
 from chrysalis.plan.document import MOST_CHARACTERS, Location, place_of, plain, read_document, shown
 from chrysalis.plan.model import Plan
 from chrysalis.plan.problems import problems_in
+from chrysalis.plan.problems_people import unsignable
 from chrysalis.plan.problems_way_back import migration_problems
 
 
@@ -69,6 +70,11 @@ def parse_plan(text: str, file: str, *, folder: Path | None = None) -> LoadedPla
     if isinstance(found, Plan):
         return LoadedPlan(found, text, hashlib.sha256(text.encode()).hexdigest())
     raise PlanError("\n".join(str(problem) for problem in found))
+
+
+def check_people(loaded: LoadedPlan, people: Mapping[str, frozenset[str]], file: str) -> list[Problem]:
+    """The sign-off rules of a sound plan that these people (name to roles) cannot fulfil."""
+    return _placed(file, read_document(loaded.text), unsignable(loaded.plan, people))
 
 
 def check_plan(text: str, file: str, *, folder: Path | None = None) -> Plan | list[Problem]:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from gates.condition import Direction, Spec
 from gates.keyed import keyed_union
+from gates.trigger import SEVERITY_OF
 from gates.units import Duration, Quantity
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", description="lower case, digits, - and _")]
@@ -22,8 +23,16 @@ def _percent(value: object) -> object:
     return value
 
 
+SeverityName = Literal["info", "warning", "page", "P0", "P1", "P2"]
 Percent = Annotated[int, BeforeValidator(_percent), Field(ge=0, le=100, description="a share in percent: 30 or 30%")]
-Severity = Literal["info", "warning", "page"]
+
+
+def _named(value: object) -> object:
+    return SEVERITY_OF.get(value, value) if isinstance(value, str) else value
+
+
+Severity = Annotated[Literal["info", "warning", "page"], BeforeValidator(_named, json_schema_input_type=SeverityName)]
+"""P0, P1 and P2 are other names for page, warning and info."""
 Scalar = str | int | float | bool | None
 Proof = Literal["none", "code", "ssh", "any"]
 """How a signer proves who they are: not at all, by a one-time code, by an SSH signature, by either."""
@@ -161,12 +170,31 @@ class HttpSource(Spec):
     timeout: Duration = timedelta(seconds=5)
 
 
+class EnvoySource(Spec):
+    """The router's own counters, read every quarter of a second: the fastest sight of a breach, for triggers only.
+
+    A query is a counter or a sum of counters (`a + b`), taken as so many a second, or a ratio of two such sums, over the
+    metric's `rate_over`. A ratio of fewer than `min_requests` says nothing.
+    """
+
+    admin_url: str
+    timeout: Duration = timedelta(seconds=1)
+    min_requests: int = Field(default=20, ge=1, description="what the second sum of a ratio must at least have grown by")
+
+
 class ManualSource(Spec):
     """Measurements that people enter: surveys, reviews, incident reports; kept in the ledger."""
 
 
 Source = keyed_union(
-    "source", {"prometheus": PrometheusSource, "sql": SqlSource, "http": HttpSource, "manual": ManualSource}
+    "source",
+    {
+        "prometheus": PrometheusSource,
+        "sql": SqlSource,
+        "http": HttpSource,
+        "envoy": EnvoySource,
+        "manual": ManualSource,
+    },
 )
 
 

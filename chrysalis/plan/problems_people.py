@@ -16,17 +16,27 @@ Holders = Mapping[str, frozenset[str]]
 
 
 def people_problems(plan: Plan) -> Iterator[Found]:
-    """Sign-off rules that can never be fulfilled, or not by whoever is left when one starts the rollout."""
-    roles = {role for person in plan.people.values() for role in person.roles}
-    holders = {role: frozenset(name for name, person in plan.people.items() if role in person.roles) for role in roles}
+    """What is wrong with sign-off rules as such, and with the plan's own people where it lists any."""
+    for name, rule in plan.sign_offs.items():
+        yield from _reminder(("sign_offs", name), rule)
+    if plan.people:
+        yield from unsignable(plan, {name: frozenset(person.roles) for name, person in plan.people.items()})
+
+
+def unsignable(plan: Plan, people: Mapping[str, frozenset[str]]) -> Iterator[Found]:
+    """Sign-off rules that these people (name to roles) can never fulfil, or not whoever is left when one starts it."""
+    for name in plan.people:
+        if name not in people:
+            yield ("people", name), unknown("person of the people file", name, people)
+    roles = {role for held in people.values() for role in held}
+    holders = {role: frozenset(name for name, held in people.items() if role in held) for role in roles}
     for name, rule in plan.sign_offs.items():
         at: Location = ("sign_offs", name)
-        yield from _reminder(at, rule)
         missing = [index for index, role in enumerate(rule.roles) if role not in holders]
         for index in missing:
             yield (*at, "roles", index), unknown("role (held by one of people)", rule.roles[index], holders)
         if not missing:
-            yield from _enough(at, rule, holders, sorted(plan.people))
+            yield from _enough(at, rule, holders, sorted(people))
 
 
 def _reminder(at: Location, rule: SignOffRule) -> Iterator[Found]:

@@ -130,10 +130,14 @@ class Gate(Step):
 
 
 class Checklist(Step):
-    """Items of a checklist that must be checked or attested."""
+    """Items of a checklist that must be checked or attested. It holds until all are; an item found wrong does `on_fail`."""
 
     list: str
     sections: tuple[str, ...] = Field(default=(), description="all when empty")
+    on_fail: Literal["roll_back", "hold"] = "hold"
+    fresh: bool = Field(default=False, description="what was attested before this phase began does not count")
+    again: Duration = Field(default="5m", validate_default=True, description="how often it is checked anew while it holds")
+    within: Duration | None = None
 
 
 class SignOff(Step):
@@ -247,8 +251,10 @@ RUNNABLE = frozenset(
         "ramp",
         "soak",
         "gate",
+        "checklist",
         "sign_off",
         "notify",
+        "report",
         "run_command",
         "record_baseline",
         "tag_version",

@@ -19,6 +19,7 @@ from pathlib import Path
 from chrysalis.errors import ChrysalisError, SettingsError
 from chrysalis.sandbox import postgres
 from chrysalis.sandbox.files import JsonFile, write_whole
+from chrysalis.sandbox.fleet.layout import Fleet
 from chrysalis.sandbox.install import ensure_prometheus
 from chrysalis.sandbox.layout import Layout, Ports
 from chrysalis.sandbox.parts import Part, all_parts, write_configurations
@@ -28,7 +29,7 @@ from chrysalis.sandbox.state import State, process_started
 from chrysalis.targets.envoy_routes import Clusters, Routing, render
 
 TICK_S = 0.03
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 75.0
 END_GRACE_S = 3.0
 INITIAL_STAMP = "sandbox:0:start"
 
@@ -175,6 +176,8 @@ def prepare(layout: Layout, ports: Ports, settings: SandboxSettings) -> None:
     layout.logs.mkdir()
     layout.route_file.parent.mkdir()
     write_whole(layout.route_file, json.dumps(render(Routing(0), INITIAL_STAMP, Clusters())))
+    if settings.instances:
+        Fleet.make(layout.folder, settings.instances).save()
     write_configurations(layout, ports, settings)
 
 

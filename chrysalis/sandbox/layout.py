@@ -114,6 +114,8 @@ class Layout:
     def leftovers(self) -> tuple[Path, ...]:
         """What an earlier sandbox in the same folder left and the next one must not see."""
         names = (self.state, self.wanted, self.service_config, self.load_log, self.control)
+        writes = self.service_config.with_suffix(".writes.jsonl")
         rotated = self.load_log.with_name(self.load_log.name + ".1")
         folders = (*self.postgres_folders, self.prometheus_data, self.route_file.parent, self.logs)
-        return (*names, rotated, *folders, *(self.faults(side) for side in SIDES))
+        fleet = (*self.folder.glob("fleet*.json"), *self.folder.glob("instance-*.json"), self.folder / "control-state.json")
+        return (*names, writes, rotated, *fleet, *folders, *(self.faults(side) for side in SIDES))

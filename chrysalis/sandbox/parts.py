@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from chrysalis.errors import SettingsError
 from chrysalis.sandbox import postgres
 from chrysalis.sandbox.envoy_config import bootstrap
+from chrysalis.sandbox.fleet.layout import Fleet
 from chrysalis.sandbox.install import PrometheusFiles
 from chrysalis.sandbox.layout import SIDES, Layout, Ports
 from chrysalis.sandbox.prometheus_config import configuration
@@ -46,13 +48,15 @@ def envoy_program() -> Path:
 def write_configurations(layout: Layout, ports: Ports, settings: SandboxSettings) -> None:
     """Envoy's and Prometheus's configuration files."""
     (layout.folder / "envoy.json").write_text(json.dumps(bootstrap(ports, layout.route_file), indent=2))
-    (layout.folder / "prometheus.yml").write_text(json.dumps(configuration(ports, settings), indent=2))
+    (layout.folder / "prometheus.yml").write_text(
+        json.dumps(configuration(ports, settings, Fleet.load(layout.folder)), indent=2)
+    )
 
 
 def all_parts(layout: Layout, ports: Ports, settings: SandboxSettings, prometheus: PrometheusFiles) -> list[Part]:
     """Every process, in the order in which they are started."""
     parts = [_postgres(layout, settings), *(_service(layout, ports, side) for side in SIDES)]
-    parts += [_envoy(layout, ports), _prometheus(layout, ports, prometheus)]
+    parts += [_envoy(layout, ports), _prometheus(layout, ports, prometheus), *_fleet(layout, settings)]
     return [*parts, _load(layout, ports)] if settings.load else parts
 
 
@@ -90,6 +94,22 @@ def _prometheus(layout: Layout, ports: Ports, files: PrometheusFiles) -> Part:
         "--log.level=warn",
     )
     return Part("prometheus", command, lambda: answers(ports.prometheus, "/-/ready"))
+
+
+def _fleet(layout: Layout, settings: SandboxSettings) -> list[Part]:
+    """The instances and their control, where there is a fleet."""
+    fleet = Fleet.load(layout.folder)
+    if fleet is None:
+        return []
+    module, folder = "chrysalis.sandbox.fleet", str(layout.folder)
+    parts = [
+        Part(
+            f"instance-{name}", (sys.executable, "-m", f"{module}.instance", folder, name), partial(answers, port, "/health")
+        )
+        for name, port in fleet.ports.items()
+    ]
+    command = (sys.executable, "-m", f"{module}.control", folder, settings.stable_version)
+    return [*parts, Part("control", command, lambda: answers(fleet.control_port, "/layers/state"))]
 
 
 def _load(layout: Layout, ports: Ports) -> Part:

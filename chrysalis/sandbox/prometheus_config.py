@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from chrysalis.sandbox.fleet.layout import Fleet
 from chrysalis.sandbox.layout import SIDES, Ports
 from chrysalis.sandbox.settings import SandboxSettings
 
@@ -9,13 +10,27 @@ from chrysalis.sandbox.settings import SandboxSettings
 ENVOY_STATS = r"^(cluster\.(stable|canary)\.(upstream_rq|upstream_cx)|vhost\.|http\.ingress\.(downstream_rq|rds))"
 
 
-def configuration(ports: Ports, settings: SandboxSettings) -> dict[str, Any]:
+def configuration(ports: Ports, settings: SandboxSettings, fleet: Fleet | None = None) -> dict[str, Any]:
     """The content of `prometheus.yml`; JSON is YAML."""
     interval = f"{round(settings.scrape_interval_s * 1000)}ms"
     return {
         "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
-        "scrape_configs": [_service(ports, settings), _envoy(ports, settings)],
+        "scrape_configs": [_service(ports, settings), _envoy(ports, settings), *([] if fleet is None else _fleet(fleet))],
     }
+
+
+def _fleet(fleet: Fleet) -> list[dict[str, Any]]:
+    """The jobs that TRIAD's document names: what an instance says, and what its layer manager says; and the control."""
+    targets = [
+        {"targets": [f"127.0.0.1:{port}"], "labels": {"instance": name, "region": fleet.regions[name]}}
+        for name, port in fleet.ports.items()
+    ]
+    control = [{"targets": [f"127.0.0.1:{fleet.control_port}"]}]
+    return [
+        {"job_name": "instance_coordinator", "static_configs": targets},
+        {"job_name": "layer_manager", "metrics_path": "/metrics/manager", "static_configs": targets},
+        {"job_name": "fleet_control", "static_configs": control},
+    ]
 
 
 def _service(ports: Ports, settings: SandboxSettings) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import httpx
 
 from chrysalis.errors import SettingsError, TargetUnavailable, WriteRefused
 from chrysalis.sandbox.files import JsonFile, write_json
+from chrysalis.sandbox.fleet.layout import FAULTS, Fleet
 from chrysalis.sandbox.layout import Layout
 from chrysalis.sandbox.load_log import LoadSummary, summarise
 from chrysalis.sandbox.settings import SandboxSettings
@@ -32,7 +33,7 @@ SandboxSide = Literal["stable", "canary"]
 # The parts are modules of this checkout, whether or not it is installed.
 PROJECT = Path(__file__).resolve().parents[2]
 PART_NAMES = ("postgres", "stable", "canary", "envoy", "prometheus", "load")
-START_TIMEOUT_S = 45.0
+START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 6.0
 PART_TIMEOUT_S = 10.0
 POLL_S = 0.02
@@ -91,6 +92,12 @@ class Sandbox:
         return self.layout.folder
 
     @property
+    def part_names(self) -> tuple[str, ...]:
+        """Every part that can be stopped and started."""
+        fleet = Fleet.load(self.folder)
+        return PART_NAMES if fleet is None else (*PART_NAMES, *(f"instance-{name}" for name in fleet.ports), "control")
+
+    @property
     def state(self) -> State:
         """What `state.json` says now. Raises SettingsError."""
         state = read_state(self.folder)
@@ -146,6 +153,21 @@ class Sandbox:
         switched_on: dict[str, object] = answer.json()["faults"]
         return switched_on
 
+    @property
+    def fleet(self) -> Fleet:
+        """The instances and their control. Raises SettingsError where the sandbox was started without."""
+        fleet = Fleet.load(self.folder)
+        if fleet is None:
+            raise SettingsError(f"the sandbox in {self.folder} has no fleet; start it with instances")
+        return fleet
+
+    def fleet_fault(self, **faults: float | str) -> None:
+        """Switch faults of the fleet on, next to those that are on; with none given, all off. Raises SettingsError."""
+        if unknown := sorted(set(faults) - set(FAULTS)):
+            raise SettingsError(f"no fault {', '.join(unknown)} of the fleet; there is {', '.join(FAULTS)}")
+        file = self.fleet.faults
+        write_json(file.path, {**file.read(), **faults} if faults else {})
+
     def clear_faults(self, side: SandboxSide) -> None:
         """Switch all off, of a version that is down or in a crash loop as well."""
         write_json(self.layout.faults(side), {})
@@ -195,8 +217,9 @@ class Sandbox:
         write_json(self.layout.control, {**JsonFile(self.layout.control).read(), **changes})
 
     def _want(self, name: str, *, run: bool) -> None:
-        if name not in PART_NAMES:
-            raise SettingsError(f"the sandbox has no part {name!r}; the parts are {', '.join(PART_NAMES)}")
+        names = self.part_names
+        if name not in names:
+            raise SettingsError(f"the sandbox has no part {name!r}; the parts are {', '.join(names)}")
         write_json(self.layout.wanted, {**JsonFile(self.layout.wanted).read(), name: run})
 
     def _await_part(self, name: str, reached: Callable[[], bool]) -> None:

@@ -1,7 +1,7 @@
 """What a sandbox can be told at its start. Written to `settings.json` in its folder, from where every part reads it."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from chrysalis.errors import SettingsError
@@ -38,6 +38,8 @@ class SandboxSettings:
     """How long a part that ended by itself stays down before the keeper starts it again."""
     database_connections: int = 60
     load: bool = True
+    instances: dict[str, str] = field(default_factory=dict)
+    """A fleet beside the service: instance to region; none without (see `chrysalis.sandbox.fleet`)."""
 
     def __post_init__(self) -> None:
         for name in ("rate_rps", "emergence_per_h", "restart_after_s"):

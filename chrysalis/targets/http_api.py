@@ -13,6 +13,7 @@ from typing import Any, Self
 import httpx
 
 from chrysalis.errors import StaleToken, TargetUnavailable, WriteNotVerified, WriteRefused
+from chrysalis.secrets import redact
 from chrysalis.targets.base import Stamp, Value
 
 STAMP_HEADER = "x-chrysalis-stamp"
@@ -191,4 +192,4 @@ def _json_object(answer: httpx.Response) -> dict[str, Any] | None:
 def _said(answer: httpx.Response) -> str:
     content = _json_object(answer) or {}
     said = content.get("error") or answer.text.strip() or "no message"
-    return str(said)[:_SHOWN_CHARACTERS]
+    return redact(str(said))[:_SHOWN_CHARACTERS]  # before it is cut: half a secret is not known again

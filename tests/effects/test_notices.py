@@ -3,11 +3,13 @@
 import json
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from chrysalis.effects.notices import Notice, channels_for, deliver, send
+from chrysalis.effects.notice import Notice
+from chrysalis.effects.notices import channels_for, deliver, keep
 from tests.metrics.servers import Reply, serving
 
 NOTICE = Notice("page", "error rate", "3.1 % > at most 2 %", "crystal-7", "crystal-7:breach")
@@ -16,7 +18,8 @@ NOTICE = Notice("page", "error rate", "3.1 % > at most 2 %", "crystal-7", "cryst
 def test_every_channel_gets_the_notice_and_the_record_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with serving(lambda _: Reply(204)) as server, caplog.at_level(logging.INFO):
         addresses = {"chat": f"{server.url}/hook/secret", "file": f"file:{tmp_path / 'deep' / 'out.jsonl'}", "log": "log:"}
-        found = send(NOTICE, addresses, tmp_path / "record.jsonl")
+        found = [deliver(NOTICE, channel, address) for channel, address in addresses.items()]
+        keep(tmp_path / "record.jsonl", NOTICE, found)
     assert [(one.channel, one.delivered, one.tries) for one in found] == [(name, True, 1) for name in addresses]
     (asked,) = server.asked
     posted = json.loads(asked.body)
@@ -48,13 +51,13 @@ def test_out_of_reach_ends_in_bounded_time_with_the_reason(closed_port: int) -> 
     assert found.tries > 1
 
 
-def test_a_channel_that_does_not_answer_does_not_hold_up_another() -> None:
+def test_a_channel_that_does_not_answer_is_given_up_in_time() -> None:
     release = threading.Event()
-    with serving(lambda _: Reply(wait=release)) as slow, serving(lambda _: Reply(200)) as quick:
-        found = send(NOTICE, {"slow": slow.url, "quick": quick.url}, within_s=0.5)
+    with serving(lambda _: Reply(wait=release)) as slow:
+        found = deliver(NOTICE, "slow", slow.url, within_s=0.5)
         release.set()
-    assert [one.delivered for one in found] == [False, True]
-    assert "no answer within" in found[0].reason
+    assert not found.delivered
+    assert "no answer within" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -73,14 +76,10 @@ def test_what_cannot_be_delivered_is_a_delivery_that_says_why(address: str, reas
     assert reason in found.reason
 
 
-def test_a_record_that_cannot_be_written_is_reported() -> None:
-    found = send(NOTICE, {"log": "log:"}, Path("/proc/none/record"))
-    assert [(one.channel, one.delivered) for one in found] == [("log", True), ("record", False)]
-
-
 def test_lines_of_many_writers_do_not_mix(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    found = send(NOTICE, {f"file{n}": f"file:{path}" for n in range(40)})
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda n: deliver(NOTICE, f"file{n}", f"file:{path}"), range(40)))
     assert all(one.delivered for one in found)
     assert len([json.loads(line) for line in path.read_text().splitlines()]) == 40
 

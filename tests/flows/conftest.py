@@ -10,7 +10,7 @@ from tests.stack import RunningStack
 
 @pytest.fixture(scope="module")
 def module_desk(stack: RunningStack) -> Iterator[Desk]:
-    with at_desk(stack, ["quick", "steps"]) as desk:
+    with at_desk(stack, ["quick", "steps", "checked"]) as desk:
         yield desk
 
 

@@ -96,6 +96,9 @@ def test_samples_without_a_value_are_left_out():
         {"windows": [{"budget": "2ms", "over": "1h"}]},
         {"windows": [{"budget": "2%", "over": "31d"}]},
         {"windows": [{"budget": "2%", "over": "1h", "short": "2h"}]},
+        {"windows": [{"budget": "2%", "over": "1h", "short": "1h"}]},
+        {"windows": [{"budget": "2%", "over": "0s"}]},
+        {"windows": [{"budget": "101%", "over": "1h"}]},
     ],
 )
 def test_what_makes_no_sense_is_refused(fields):
@@ -155,3 +158,17 @@ def test_samples_from_before_the_windows_are_not_among_those_wanted():
     seen = ratio([0.9] * 30)
     assert half_budget("burning", windows, min_samples=5).judge(seen, NOW_S).passed
     assert half_budget("burning", windows, min_samples=6).judge(seen, NOW_S).verdict is Verdict.INCONCLUSIVE
+
+
+def test_every_window_without_samples_is_named():
+    windows = [{"budget": "50%", "over": "10m", "short": "5m"}, {"budget": "90%", "over": "20m"}]
+    spec = half_budget("within_budget", windows, stale_after="30m")
+    found = spec.judge(ratio([0.0] * 10, now_s=NOW_S - 900), NOW_S)
+    assert "no samples in 10m and no samples in 5m" in found.reason
+
+
+def test_only_the_windows_that_burn_are_the_reason():
+    windows = [{"budget": "50%", "over": "10m", "short": "0s"}, {"budget": "90%", "over": "20m", "short": "0s"}]
+    found = half_budget("burning", windows).judge(ratio([0.0] * 10 + [0.6] * 10), NOW_S)
+    assert found.passed
+    assert found.reason == "m 60 % in 10m > 50 %, 50% of the budget"

@@ -35,6 +35,8 @@ def scored(label: Label, *groups: str, critical: bool = False) -> Scored:
         ([scored(Label.PASS), scored(Label.NODATA_FAIL_METRIC)], {}, 50.0),
         ([scored(Label.PASS), scored(Label.HIGH, critical=True)], {}, 0.0),
         ([scored(Label.LOW), scored(Label.PASS, critical=True)], {}, 50.0),
+        ([scored(Label.PASS, "a")] * 51 + [scored(Label.NODATA, "b")] * 50, {}, 100.0),
+        ([scored(Label.PASS, "a")] * 50 + [scored(Label.NODATA, "b")] * 50, {}, 0.0),
         ([], {}, 0.0),
     ],
 )
@@ -72,6 +74,8 @@ def score_of(*critical: str, **extra: object) -> CanaryScore:
         (score_of(), {"a": STEADY, "b": NOTHING, "c": NOTHING}, Verdict.INCONCLUSIVE, "no data for b, c"),
         (score_of(), {"a": STEADY, "b": NOTHING, "c": STEADY}, Verdict.PASS, "100"),
         (score_of("a"), {"a": HIGHER, "b": NOTHING, "c": NOTHING}, Verdict.FAIL, "critical: a"),
+        (score_of("b", min_samples=30), {"a": STEADY, "b": STEADY, "c": STEADY}, Verdict.PASS, "canary score 100 >= 95"),
+        (score_of("b", min_samples=31), {"a": STEADY, "b": HIGHER, "c": STEADY}, Verdict.INCONCLUSIVE, "no data for b"),
         (score_of(), {}, Verdict.INCONCLUSIVE, "no data for a, b, c"),
         (score_of(min_samples=31), {"a": STEADY, "b": STEADY, "c": STEADY}, Verdict.INCONCLUSIVE, "no data"),
     ],
@@ -127,6 +131,7 @@ def test_the_limits_belong_to_the_better_side(pass_at: float, verdict: Verdict) 
     [
         ({"all": 90}, "add up to 90"),
         ({"all": 60, "ghost": 40}, "ghost"),
+        ({"all": 99.5}, "add up to 99.5"),
         ({"all": 100}, None),
     ],
 )
@@ -161,3 +166,29 @@ def test_needs_both_sides_of_every_metric() -> None:
         (metric, side) for metric in "abc" for side in ("canary", "stable")
     }
     assert np.unique([need.window_s for need in needs]).tolist() == [3600.0]
+
+
+@pytest.mark.parametrize(
+    ("silent", "of", "verdict"), [(50, 101, Verdict.PASS), (50, 100, Verdict.INCONCLUSIVE), (51, 101, Verdict.INCONCLUSIVE)]
+)
+def test_no_score_when_half_of_the_metrics_or_more_have_no_data(silent: int, of: int, verdict: Verdict) -> None:
+    """Kayenta's limit of 50 %, to the metric."""
+    names = [f"m{place}" for place in range(of)]
+    condition = CanaryScore.model_validate({"metrics": [{"metric": name} for name in names], "over": "1h"})
+    seen = {name: NOTHING if place < silent else STEADY for place, name in enumerate(names)}
+    assert condition.judge(observed(**seen), NOW_S).verdict is verdict
+
+
+def test_too_few_samples_are_said_of_the_metric_and_a_full_score_needs_no_more_words() -> None:
+    """What a metric lacked is in its part."""
+    seen = observed(a=STEADY, b=STEADY, c=STEADY)
+    assert score_of().judge(seen, NOW_S).reason == "canary score 100 >= 95"
+    part = score_of(min_samples=31).judge(seen, NOW_S).parts[0]
+    assert part.reason == "a: Nodata, 30 samples < at least 31"
+
+
+def test_weights_never_add_up_to_more_than_all() -> None:
+    """Also while groups without a weight are left."""
+    metrics = [{"metric": name, "groups": [name]} for name in ("a", "b", "c")]
+    with pytest.raises(ValidationError, match=r"add up to 100\.5"):
+        CanaryScore.model_validate({"metrics": metrics, "over": "1h", "group_weights": {"a": 50.25, "b": 50.25}})

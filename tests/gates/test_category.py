@@ -46,3 +46,12 @@ def test_a_metric_of_numbers_is_a_problem():
     spec = condition("category", metric="m", **{"is": "flowing"})
     assert "needs a metric of words" in spec.problems({"m": MetricFacts("ms", 60.0, True, "neither")})[0]
     assert spec.problems({"m": MetricFacts("category", 60.0, True, "neither")}) == []
+
+
+@pytest.mark.parametrize(("held", "problems"), [("1m", 0), ("59s", 1)])
+def test_a_window_holds_one_sample_at_least(held, problems):
+    found = condition("category", metric="m", held=held, **{"is": "a"}).problems(
+        {"m": MetricFacts("category", 60.0, True, "neither")}
+    )
+    assert len(found) == problems
+    assert all(problem.startswith("m: a window of 59s") for problem in found)

@@ -6,8 +6,9 @@ from itertools import product
 import pytest
 from pydantic import ValidationError
 
+from gates.combine import all_of
 from gates.condition import MetricFacts
-from gates.verdict import Verdict
+from gates.verdict import Finding, Mode, Verdict
 from tests.gates.strategies import CONDITION, NOW_S, canary, condition, every_minute
 
 VALUES = {"p": 1.0, "i": math.nan, "f": 9.0}
@@ -38,6 +39,9 @@ def test_truth_tables(letters):
         ("fpp", (3, 1, 1), "60%", "f"),
         ("ipp", (3, 1, 1), "60%", "i"),
         ("ppp", (0.1, 0.2, 0.3), "100%", "p"),
+        ("pf", (70_000, 930_000), "7%", "p"),
+        ("pf", (69_999, 930_001), "7%", "f"),
+        ("if", (70_000, 930_000), "7%", "i"),
     ],
 )
 def test_weights(letters, weights, share, expected):
@@ -82,6 +86,7 @@ def test_all_wait_for_the_last_and_any_for_the_first():
         {"at_least": {"count": 2, "of": [{"exists": {"metric": "m"}}]}},
         {"at_least": {"count": 0, "of": [{"exists": {"metric": "m"}}]}},
         {"at_least": {"share": "0%", "of": [{"exists": {"metric": "m"}}]}},
+        {"at_least": {"share": "101%", "of": [{"exists": {"metric": "m"}}]}},
         {"at_least": {"share": "5ms", "of": [{"exists": {"metric": "m"}}]}},
         {"all": [{"nothing": {}}]},
     ],
@@ -125,3 +130,10 @@ def test_a_share_of_weights_that_do_not_add_up_exactly_is_reached(share):
         for index, weight in enumerate(weights)
     ]
     assert condition("at_least", share=share, of=parts).judge(canary(m=every_minute([1.0])), NOW_S).passed
+
+
+def test_where_nothing_counts_nothing_is_known_and_what_was_seen_is_shown():
+    warned = Finding(Verdict.PASS, "said", mode=Mode.WARN)
+    found = all_of(condition("exists", metric="m", name="gate"), (warned,))
+    assert (found.verdict, found.name, found.parts) == (Verdict.INCONCLUSIVE, "gate", (warned,))
+    assert found.reason == "no condition counts: nothing was decided"

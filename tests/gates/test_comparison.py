@@ -48,6 +48,9 @@ def judge(value, reference, *, unit="ms", **fields):
         (499, 100, "/s", {"at_least": "5x"}, FAIL),
         (499, 0, "/s", {"at_least": "5x"}, INCONCLUSIVE),
         (1, 0, "/s", {"at_most": "5x"}, FAIL),
+        (499, 0, "/s", {"above": "5x"}, INCONCLUSIVE),
+        (1.2, 0.5, "/s", {"at_least": "2x"}, PASS),
+        (0.9, 0.5, "/s", {"above": "2x"}, FAIL),
         (20, 100, "ms", {"speed_up": "5x"}, PASS),
         (21, 100, "ms", {"speed_up": "5x"}, FAIL),
         (0, 0, "ms", {"speed_up": "5x"}, INCONCLUSIVE),
@@ -93,7 +96,9 @@ def test_target_with_tolerance(value, verdict):
     [
         ("stable", Selector("m", "stable")),
         ("24h ago", Selector("m", "canary", 86400.0)),
+        ("500ms ago", Selector("m", "canary", 0.5)),
         ("baseline:legacy", Selector("m", "all", 0.0, "legacy")),
+        ("baseline: release:41", Selector("m", "all", 0.0, "release:41")),
     ],
 )
 def test_every_reference_is_needed_and_compared(against, selector):
@@ -135,6 +140,7 @@ def test_the_reference_is_converted_into_the_unit_measured():
         ({"at_most": 1, "within": 1}, "found at_most and within"),
         ({"against": "yesterday", "at_most": 1}, "nothing to compare with"),
         ({"against": "baseline:", "at_most": 1}, "nothing to compare with"),
+        ({"against": "line:old", "at_most": 1}, "nothing to compare with"),
         ({"against": "0s ago", "at_most": 1}, "nothing to compare with"),
         ({"within": "-5%"}, "must not be below 0"),
         ({"speed_up": "5%"}, "must be a multiple"),
@@ -182,3 +188,30 @@ def test_a_speed_up_of_small_times(value, reference, verdict):
     spec = condition("comparison", metric="m", against="stable", speed_up="5x")
     seen = {Selector("m", "canary"): every_minute([value]), Selector("m", "stable"): every_minute([reference])}
     assert spec.judge(seen, NOW_S).verdict is verdict
+
+
+@pytest.mark.parametrize(("stale_after", "verdict"), [("1m", INCONCLUSIVE), ("3m", PASS)])
+def test_a_window_is_stale_when_the_plan_says_so(stale_after, verdict):
+    spec = condition("comparison", metric="m", target=5, at_most=1, statistic="mean", over="10m", stale_after=stale_after)
+    seen = {Selector("m", "canary"): every_minute([5.0] * 8, unit="", now_s=NOW_S - 120)}
+    assert spec.judge(seen, NOW_S).verdict is verdict
+
+
+def test_a_target_in_the_unit_of_the_metric_fits():
+    spec = condition("comparison", metric="m", target="0.5s", within="10%")
+    assert spec.problems({"m": MetricFacts("ms", 60.0, True, "lower_is_better")}) == []
+
+
+@pytest.mark.parametrize(
+    ("unit", "said"), [("MB", "m: 100MB is in 'MB' (size), but the metric is in 'ms' (time)"), ("s", None)]
+)
+def test_two_sides_in_units_that_do_not_fit_are_not_known(unit, said):
+    spec = condition("comparison", metric="m", against="stable", at_most="5%")
+    seen = {Selector("m", "canary"): every_minute([1.0]), Selector("m", "stable"): every_minute([100.0], unit=unit)}
+    found = spec.judge(seen, NOW_S)
+    assert (found.verdict, found.reason) == (INCONCLUSIVE, said) if said else found.passed
+
+
+def test_what_says_nothing_still_shows_both_numbers():
+    found = judge(499, 0, unit="/s", at_least="5x")
+    assert found.numbers == {"value": 499.0, "reference": 0.0}

@@ -228,3 +228,14 @@ def test_the_stable_side_of_a_metric_without_sides_is_a_problem_in_every_kind(wr
     spec = CONDITION.validate_python({kind: {**written[kind], "side": "stable"}})
     assert any("side stable asked for, but the metric has no sides" in problem for problem in spec.problems(UNSIDED))
     assert spec.needs()[0].selector.side == "stable"
+
+
+def test_problems_and_the_name_of_a_gate():
+    gate = GateSpec.model_validate({"name": "ready", "all": [{"exists": {"metric": "m"}}, {"exists": {"metric": "n"}}]})
+    assert len(gate.problems({"m": MetricFacts("count", 60.0, True, "neither")})) == 1
+    assert judge_gate(gate, {}, NOW_S).name == "ready"
+
+
+def test_a_gate_whose_metrics_fit_has_no_problems():
+    gate = GateSpec.model_validate([{"exists": {"metric": "m"}}])
+    assert gate.problems({"m": MetricFacts("count", 60.0, True, "neither")}) == []

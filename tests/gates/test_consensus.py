@@ -76,3 +76,39 @@ def test_problems():
     facts = {"a": MetricFacts("ms", 60.0, True, "neither"), "b": MetricFacts("ms", 60.0, True, "neither")}
     assert "'ms' (time), but the metric is in ''" in spec.problems(facts)[0]
     assert "different units" in spec.problems({**facts, "b": MetricFacts("", 60.0, True, "neither")})[0]
+
+
+def test_the_largest_deviation_is_bounded_in_the_unit_of_the_metric():
+    spec = condition("consensus", metrics=["a", "b"], below="0.01s", measure="deviation")
+    facts = {name: MetricFacts("ms", 60.0, True, "neither") for name in "ab"}
+    assert spec.problems(facts) == []
+    assert spec.problems({"a": facts["a"]}) == ["unknown metric 'b'; the plan defines a"]
+
+
+def test_a_bound_that_does_not_fit_is_named():
+    spec = condition("consensus", metrics=["a"], below="5MB", measure="deviation")
+    assert spec.problems({"a": MetricFacts("ms", 60.0, True, "neither")}) == [
+        "consensus: 5MB is in 'MB' (size), but the metric is in 'ms' (time)"
+    ]
+    quadratic = condition("consensus", metrics=["a"], below="5ms")
+    assert len(quadratic.problems({"a": MetricFacts("ms", 60.0, True, "neither")})) == 1
+
+
+def test_instances_in_different_units_of_the_same_kind_are_converted():
+    spec = condition("consensus", metrics=["a", "b"], at_most="0.1s", measure="deviation")
+    seen = canary(a=every_minute([1.0], unit="s"), b=every_minute([1200.0], unit="ms"))
+    found = spec.judge(seen, NOW_S)
+    assert found.passed, found.reason
+    assert found.numbers["laplacian"] == pytest.approx(0.04)
+    seen = canary(a=every_minute([1.0], unit="s"), b=every_minute([1200.0], unit="MB"))
+    found = spec.judge(seen, NOW_S)
+    assert (found.verdict, found.reason) == (
+        Verdict.INCONCLUSIVE,
+        "b: 1200MB is in 'MB' (size), but the metric is in 's' (time)",
+    )
+
+
+def test_a_bound_in_a_unit_that_does_not_fit_leaves_it_unknown():
+    found = judge([1.0, 1.0], below="5ms")
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.reason == "consensus: 5ms is in 'ms' (time), but the metric is in '' (number)"

@@ -28,6 +28,7 @@ def judge(kind, values, **fields):
         ([9.0] * 5, {"at_least": 9}, PASS),
         ([1.0] * 5, {"at_least": 9}, INCONCLUSIVE),
         ([0.5] * 10, {"at_least": 9}, FAIL),
+        ([0.5] * 5, {"at_least": "9count"}, INCONCLUSIVE),
         ([0.0] * 10, {"above": 0}, FAIL),
         ([0.0] * 5, {"above": 0}, INCONCLUSIVE),
         ([math.nan] * 10, {"at_most": 9}, INCONCLUSIVE),
@@ -79,6 +80,8 @@ def test_exists(values, fields, verdict):
         ([0.0] + [1.0] * 11, {"at_most": 10}, FAIL),
         ([0.0] + [1.0] * 10, {"at_most": 10}, PASS),
         ([1.0] * 10, {"at_most": 10}, INCONCLUSIVE),
+        ([0.0, 1.0], {"at_most": 0}, FAIL),
+        ([1.0, 0.0], {"at_most": 0}, PASS),
         ([0.0, 5.0, 6.0], {"more_than": 1, "above": 5}, FAIL),
     ],
 )
@@ -134,3 +137,22 @@ def test_a_count_says_which_unit_does_not_fit():
     assert spec.problems({"m": MetricFacts("count", 60.0, True, "neither")})[0].startswith("m: 5ms is in 'ms' (time)")
     found = spec.judge(canary(m=every_minute([1.0], unit="count")), NOW_S)
     assert found.reason.startswith("m: 5ms is in 'ms' (time)")
+
+
+def test_a_bound_in_the_unit_of_the_metric_fits():
+    spec = condition("count", metric="m", at_least="3count")
+    assert spec.problems({"m": MetricFacts("count", 60.0, True, "neither")}) == []
+
+
+def test_a_run_says_which_unit_does_not_fit():
+    found = condition("in_a_row", metric="m", more_than=1, above="5ms").judge(
+        canary(m=every_minute([1.0], unit="count")), NOW_S
+    )
+    assert (found.verdict, found.reason) == (
+        INCONCLUSIVE,
+        "m: 5ms is in 'ms' (time), but the metric is in 'count' (count)",
+    )
+
+
+def test_a_run_of_unknown_beginning_shows_how_long_it_is():
+    assert judge("in_a_row", [1.0] * 4, more_than=10).numbers == {"value": 4.0, "limit": 10.0}

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from gates.condition import MetricFacts
 from gates.distribution import Distribution
+from gates.observation import Need, Selector
 from gates.verdict import Verdict
 from tests.gates.strategies import NOW_S, canary, every_minute, words
 
@@ -62,6 +63,8 @@ def test_the_reason_shows_share_plan_and_tolerance_of_each():
     [
         ({"metric": "m", "over": "1h", "shares": {"a": "60%", "b": "30%"}}, "add up to 90 %"),
         ({"metric": "m"}, "needs over"),
+        ({"metric": "m", "over": "0s"}, "needs over"),
+        ({"metric": "m", "over": "1h", "tolerance": {"full": "5pp", "lite": "5pp", "fallback": "-1pp"}}, "not be below 0"),
         ({}, "exactly one of metric"),
         ({"metrics": {"full": "a"}}, "but shares for"),
         ({"metric": "m", "over": "1h", "tolerance": {"full": "5pp"}}, "tolerance is for"),
@@ -83,3 +86,51 @@ def test_problems():
         name: MetricFacts(unit, 60.0, True, "neither") for name, unit in zip("abc", ("ms", "count", "count"), strict=True)
     }
     assert "different units" in each.problems(facts)[0]
+
+
+def test_problems_name_the_metric():
+    spec = Distribution(metric="m", shares=SHARES, tolerance="5pp", over="1m", min_samples=3)
+    assert spec.problems({"m": MetricFacts("category", 60.0, True, "neither")})[0].startswith("m: a window of 1m")
+    each = Distribution(metrics={"full": "a"}, shares={"full": "100%"}, tolerance="5pp", side="stable")
+    assert "has no sides" in each.problems({"a": MetricFacts("count", 60.0, False, "neither")})[0]
+
+
+def test_a_share_of_nothing_may_be_planned():
+    spec = Distribution(metric="m", shares={"full": "100%", "off": "0%"}, tolerance="5pp", over="1h")
+    assert spec.judge(canary(m=words(["full"] * 60)), NOW_S).passed
+    assert spec.judge(canary(m=words(["full"] * 50 + ["off"] * 10)), NOW_S).verdict is FAIL
+
+
+def test_a_word_that_was_not_planned_is_tolerated_nowhere():
+    tolerance = {"full": "50pp", "lite": "50pp"}
+    spec = Distribution(metric="m", shares={"full": "50%", "lite": "50%"}, tolerance=tolerance, over="1h")
+    found = spec.judge(canary(m=words(["full"] * 30 + ["lite"] * 28 + ["other"] * 2)), NOW_S)
+    assert found.verdict is FAIL
+    assert "other 3.333 % not within 0 ± 0 pp" in found.reason
+
+
+@pytest.mark.parametrize(("samples", "verdict"), [(20, PASS), (19, INCONCLUSIVE)])
+def test_enough_words_are_at_least_so_many(samples, verdict):
+    spec = Distribution(metric="m", shares={"full": "100%"}, tolerance="5pp", over="1h", min_samples=20)
+    found = spec.judge(canary(m=words(["full"] * samples)), NOW_S)
+    assert found.verdict is verdict
+    assert verdict is PASS or found.reason == "m: 19 samples with a value < at least 20"
+
+
+def each(**fields):
+    return Distribution(metrics={"full": "a", "lite": "b"}, shares={"full": "50%", "lite": "50%"}, tolerance="5pp", **fields)
+
+
+def test_amounts_in_different_units_of_the_same_kind_are_converted():
+    seen = canary(a=every_minute([1.0], unit="s"), b=every_minute([1000.0], unit="ms"))
+    assert each().judge(seen, NOW_S).numbers == {"full": 0.5, "lite": 0.5}
+    wrong = each().judge(canary(a=every_minute([1.0], unit="s"), b=every_minute([1.0], unit="MB")), NOW_S)
+    assert wrong.verdict is INCONCLUSIVE
+    assert wrong.reason == "distribution: 1MB is in 'MB' (size), but the metric is in 's' (time)"
+
+
+def test_a_metric_per_category_needs_its_newest_sample_and_that_fresh():
+    assert each().needs() == (Need(Selector("a", "canary"), 0.0), Need(Selector("b", "canary"), 0.0))
+    old = {name: every_minute([1.0], unit="count", now_s=NOW_S - 120) for name in "ab"}
+    assert each().judge(canary(**old), NOW_S).passed
+    assert each(stale_after="1m").judge(canary(**old), NOW_S).verdict is INCONCLUSIVE

@@ -88,7 +88,15 @@ def test_needs_reach_back_over_the_days():
 
 @pytest.mark.parametrize(
     "fields",
-    [{"of": []}, {"for": "0s"}, {"every": "8d"}, {"every": "1s"}, {"of": [{"exists": {"metric": "m", "mode": "warn"}}]}],
+    [
+        {"of": []},
+        {"for": "0s"},
+        {"every": "0s"},
+        {"every": "8d"},
+        {"every": "1s"},
+        {"for": "10001m", "every": "1m"},
+        {"of": [{"exists": {"metric": "m", "mode": "warn"}}]},
+    ],
 )
 def test_what_makes_no_sense_is_refused(fields):
     with pytest.raises(ValidationError):
@@ -138,3 +146,16 @@ def test_what_must_hold_as_long_anyway_is_held_once_and_not_twice(held, verdict)
 def test_what_is_left_is_said():
     quiet = condition("incident_free", metric="m", **{"for": "1h"}).judge(canary(m=every_minute([0.0] * 30)), NOW_S)
     assert quiet.reason.startswith("m: quiet, 30 samples < at least 90% of the 60 expected; 1h wanted, ")
+
+
+def test_ten_thousand_moments_are_the_most():
+    assert condition("stable", of=[QUICK], every="1m", **{"for": "10000m"}).every_s == 60.0
+    with pytest.raises(ValidationError):
+        condition("incident_free", metric="m", **{"for": "0s"})
+
+
+@pytest.mark.parametrize(("values", "verdict"), [([5.0, 5.0], PASS), ([-0.5, 0.0], INCONCLUSIVE), ([0.5, 0.0], PASS)])
+def test_a_counter_is_quiet_when_it_stays_or_starts_again(values, verdict):
+    spec = condition("incident_free", metric="m", samples_are="total", **{"for": "10m"})
+    seen = canary(m=every_minute([values[0]] * 8 + [values[1]] * 8))
+    assert spec.judge(seen, NOW_S).verdict is verdict

@@ -15,7 +15,9 @@ class Named(BaseModel):
     name: str
 
 
-KIND = TypeAdapter(keyed_union("animal", {"fast": Fast, "named": Named}))
+@pytest.fixture
+def kind():
+    return TypeAdapter(keyed_union("animal", {"fast": Fast, "named": Named}))
 
 
 @pytest.mark.parametrize(
@@ -29,34 +31,34 @@ KIND = TypeAdapter(keyed_union("animal", {"fast": Fast, "named": Named}))
         (Fast(within=7), Fast(within=7)),
     ],
 )
-def test_reads(written, read):
-    assert KIND.validate_python(written) == read
-    assert KIND.validate_python(KIND.dump_python(read)) == read
+def test_reads(kind, written, read):
+    assert kind.validate_python(written) == read
+    assert kind.validate_python(kind.dump_python(read)) == read
 
 
 @pytest.mark.parametrize("written", [{"slow": {}}, "slow", {"fast": {}, "named": {}}, {}, [], 3, None])
-def test_an_unknown_kind_lists_those_there_are(written):
+def test_an_unknown_kind_lists_those_there_are(kind, written):
     with pytest.raises(
         ValidationError, match="a animal is written as one key that names its kind; the kinds are fast, named"
     ):
-        KIND.validate_python(written)
+        kind.validate_python(written)
 
 
-def test_an_error_is_at_the_place_in_the_document():
+def test_an_error_is_at_the_place_in_the_document(kind):
     with pytest.raises(ValidationError) as refused:
-        KIND.validate_python({"fast": {"within": "soon"}})
+        kind.validate_python({"fast": {"within": "soon"}})
     assert refused.value.errors()[0]["loc"] == ("fast", "within")
     with pytest.raises(ValidationError) as bare:
-        KIND.validate_python("named")
+        kind.validate_python("named")
     assert bare.value.errors()[0]["loc"] == ("named", "name")
 
 
-def test_writes_back_under_its_key():
-    assert KIND.dump_python(Fast(within=3)) == {"fast": {"within": 3}}
+def test_writes_back_under_its_key(kind):
+    assert kind.dump_python(Fast(within=3)) == {"fast": {"within": 3}}
 
 
-def test_the_schema_shows_each_kind_under_its_key():
-    choices = KIND.json_schema()["oneOf"]
+def test_the_schema_shows_each_kind_under_its_key(kind):
+    choices = kind.json_schema()["oneOf"]
     assert [choice["required"] for choice in choices] == [["fast"], ["named"]]
     assert all(choice["type"] == "object" and choice["additionalProperties"] is False for choice in choices)
     assert "$ref" in choices[0]["properties"]["fast"]

@@ -128,6 +128,7 @@ def test_up_one_at_a_time_and_never_from_the_last(looks):
         ([{"mode": "a"}, {"mode": "a"}], "each mode once"),
         ([{"mode": "a", "recover": crossing("below", 1, "0")}, {"mode": "b"}], "is the best mode"),
         ([{"mode": "a"}, {"mode": "b", "recover": crossing("below", 1, "0")}], "only a person"),
+        ([{"mode": "a"}, {"mode": "b"}, {"mode": "c", "recover": crossing("below", 1, "0")}], "c is the last rung"),
     ],
 )
 def test_ladders_that_make_no_sense_are_refused(rungs, message):

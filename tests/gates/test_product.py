@@ -50,3 +50,17 @@ def test_order_does_not_matter_and_nothing_raises(factors):
 def test_only_ratios_have_a_product():
     spec = condition("product", metrics=["a"], at_least="6ms")
     assert len(spec.problems({"a": MetricFacts("ms", 60.0, True, "neither")})) == 2
+
+
+def test_a_bound_is_a_multiple():
+    facts = {"a": MetricFacts("x", 60.0, True, "neither")}
+    assert condition("product", metrics=["a"], at_least="6x").problems(facts) == []
+    assert condition("product", metrics=["a"], at_least="6ms").problems(facts) == [
+        "product: 6ms is in 'ms' (time), but the metric is in 'x' (multiple)"
+    ]
+
+
+def test_a_bound_that_is_no_multiple_leaves_it_unknown():
+    found = condition("product", metrics=["a"], at_least="6ms").judge(canary(a=every_minute([2.0], unit="x")), NOW_S)
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.reason == "product: 6ms is in 'ms' (time), but the metric is in 'x' (multiple)"

@@ -228,3 +228,18 @@ def test_no_samples_at_all_raise_or_pass_without_evidence(
 def test_every_label_has_a_verdict(label: Label, verdict: Verdict) -> None:
     """Only Pass passes, only High and Low fail."""
     assert verdict_of(label) is verdict
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "label"), [(KAYENTA_BASELINE, KAYENTA_TEN, Label.PASS), (KAYENTA_BASELINE, KAYENTA_TWENTY, Label.HIGH)]
+)
+@pytest.mark.parametrize("tolerance", [0.0, 0.25, 0.9])
+def test_the_sides_exchanged_give_the_label_mirrored(
+    one: list[float], other: list[float], label: Label, tolerance: float
+) -> None:
+    """High one way is Low the other way, and what is tolerated is tolerated both ways."""
+    mirrored = {Label.HIGH: Label.LOW, Label.LOW: Label.HIGH, Label.PASS: Label.PASS}
+    options = RankSumOptions(tolerance=tolerance)
+    there = rank_sum_test(np.array(one), np.array(other), options).label
+    assert rank_sum_test(np.array(other), np.array(one), options).label is mirrored[there]
+    assert tolerance != 0.25 or there is label

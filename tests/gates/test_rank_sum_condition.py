@@ -127,6 +127,10 @@ def test_a_plan_that_could_never_find_anything_is_refused() -> None:
         ({}, "not defined"),
         ({"p95": MetricFacts("ms", 60, False, "neither")}, "no sides"),
         ({"p95": MetricFacts("ms", 3600, True, "neither")}, "could never pass"),
+        ({"p95": MetricFacts("ms", 0, True, "neither")}, "holds 0 samples < min_samples 10"),
+        ({"p95": MetricFacts("ms", 360.1, True, "neither")}, "could never pass"),
+        ({"p95": MetricFacts("ms", 360, True, "neither")}, None),
+        ({"p95": MetricFacts("ms", 0.5, True, "neither")}, None),
         ({"p95": MetricFacts("ms", 60, True, "neither")}, None),
     ],
 )

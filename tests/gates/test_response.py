@@ -180,3 +180,24 @@ def test_a_weight_is_named_with_what_is_wrong(fields, said):
 @pytest.mark.parametrize("to", ["0%", "100%"])
 def test_both_ends_are_weights(to):
     assert ReduceWeight.model_validate({"to": to}).weight_after(100) == int(to.removesuffix("%"))
+
+
+def test_one_without_a_settling_time_holds_no_other_even_when_the_clock_went_back():
+    history = [made("roll back to half", NOW_S + 5)]
+    assert names(due([firing("throttle")], history, NOW_S)) == ["throttle"]
+
+
+@pytest.mark.parametrize(("by", "fits"), [("100pp", True), ("100.5pp", False), ("0.5pp", True)])
+def test_the_whole_weight_is_the_most_that_can_be_taken(by, fits):
+    if fits:
+        assert ReduceWeight.model_validate({"by": by}).weight_after(100) in (0, 99)
+    else:
+        with pytest.raises(ValidationError, match="at most 100"):
+            ReduceWeight.model_validate({"by": by})
+
+
+@pytest.mark.parametrize(
+    ("fields", "taken"), [({"by": "20pp"}, 20.0), ({"to": "80%"}, 20.0), ({"to": "0%"}, 100.0), ({"to": "100%"}, 0.0)]
+)
+def test_of_two_reductions_the_one_that_takes_more_is_worse(fields, taken):
+    assert ReduceWeight.model_validate(fields).rank == (4, taken)

@@ -73,6 +73,7 @@ DIFFERENCES = [
     {"against": "stable", "at_most": "0.5"},
     {"against": "5m ago", "below": "10%"},
     {"against": "stable", "at_least": "-1", "stale_after": "30m"},
+    {"target": "5.0ms", "within": "0.001s"},
 ]
 
 
@@ -85,8 +86,8 @@ DIFFERENCES = [
 def test_comparisons_all_at_once_are_one_by_one(fields, values, others, gaps):
     spec = Comparison(metric="m", **fields)
     times = NOW_S - 60.0 * np.cumsum(gaps)[: len(values)][::-1]
-    mine = Series.of(zip(times, values, strict=True), unit="", interval_s=60.0)
-    theirs = Series.of(zip(times, others[: len(values)], strict=True), unit="", interval_s=60.0)
+    mine = Series.of(zip(times, values, strict=True), unit="ms", interval_s=60.0)
+    theirs = Series.of(zip(times, others[: len(values)], strict=True), unit="ms", interval_s=60.0)
     observed = {
         Selector("m", "canary"): mine,
         Selector("m", "stable"): theirs,
@@ -98,19 +99,60 @@ def test_comparisons_all_at_once_are_one_by_one(fields, values, others, gaps):
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "alone"),
     [
-        {"against": "stable", "at_most": "2x"},
-        {"against": "stable", "speed_up": "2x"},
-        {"against": "baseline:old", "at_most": "5%"},
-        {"against": "stable", "at_most": "5%", "statistic": "mean", "over": "5m"},
-        {"against": "stable", "at_most": "5%"},
+        ({"against": "stable", "at_most": "2x"}, False),
+        ({"against": "stable", "speed_up": "2x"}, False),
+        ({"against": "baseline:old", "at_most": "5%"}, False),
+        ({"against": "stable", "at_most": "5%", "statistic": "mean", "over": "5m"}, False),
+        ({"against": "stable", "at_most": "5%"}, True),
     ],
     ids=["multiple", "speed-up", "baseline", "window", "no stable side"],
 )
-def test_other_comparisons_are_judged_one_by_one(fields):
+def test_other_comparisons_are_judged_one_by_one(fields, alone):
     series = Series.of([(NOW_S, 1.0)], unit="", interval_s=60.0)
-    assert Comparison(metric="m", **fields).at_moments(canary(m=series), np.array([NOW_S])) is None
+    observed = {Selector("m", "canary"): series, Selector("m", "all", 0.0, "old"): series}
+    if not alone:
+        observed[Selector("m", "stable")] = series
+    assert Comparison(metric="m", **fields).at_moments(observed, np.array([NOW_S])) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "reference", "bound"),
+    [
+        (0.1, -0.2, {"at_most": 0.3}),
+        (0.1, 0.3, {"at_most": -0.2}),
+        (0.1, 0.3, {"at_least": -0.2}),
+        (8388608.3, 8388608.1, {"at_most": 0.2}),
+        (8388608.3, 8388608.1, {"at_least": 0.2}),
+        (0.3, 0.1, {"at_most": 0.2}),
+        (0.3, 0.1, {"at_least": 0.2}),
+    ],
+)
+def test_exactly_at_the_limit_as_it_is_written_is_kept(value, reference, bound):
+    spec = Comparison(metric="m", against="stable", **bound)
+    observed = {
+        Selector("m", side): Series.of([(NOW_S, number)], unit="", interval_s=60.0)
+        for side, number in (("canary", value), ("stable", reference))
+    }
+    known, passed = spec.at_moments(observed, np.array([NOW_S]))
+    assert (known.tolist(), passed.tolist()) == ([True], [True])
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "told"), [(0.5, True), (0.0, False), (-1.0, False), (math.inf, False), (math.nan, False)]
+)
+def test_a_spacing_that_is_none_tells_nothing_at_once(interval_s, told):
+    observed = canary(m=Series.of([(NOW_S, 1.0)], unit="", interval_s=interval_s))
+    spec = Threshold(metric="m", statistic="mean", over="5m", below=5)
+    assert (spec.at_moments(observed, np.array([NOW_S])) is not None) is told
+
+
+def test_a_bound_in_another_unit_is_converted_at_every_moment():
+    spec = Threshold(metric="m", statistic="mean", over="2m", below="0.7s")
+    observed = canary(m=Series.of([(NOW_S - 60.0, 500.0), (NOW_S, 1000.0)], unit="ms", interval_s=60.0))
+    known, passed = spec.at_moments(observed, NOW_S + np.array([-60.0, 0.0]))
+    assert (known.tolist(), passed.tolist()) == ([True, True], [True, False])
 
 
 COUNTS = [{"at_most": 3}, {"below": 4}, {"at_least": 3}, {"above": 2}, {"between": [1, 4]}]

@@ -232,3 +232,10 @@ def test_a_window_that_just_holds_enough_samples_fits(over, interval_s, min_samp
 @pytest.mark.parametrize(("min_samples", "verdict"), [(60, PASS), (61, INCONCLUSIVE)])
 def test_held_needs_at_least_its_samples(min_samples, verdict):
     assert judge([500.0] * 70, **HELD, min_samples=min_samples).verdict is verdict
+
+
+@pytest.mark.parametrize("unit", ["ratio", "s", "/h", "x"])
+def test_what_is_no_running_counter_has_no_rate(unit):
+    spec = Threshold(metric="m", statistic="rate", over="10m", at_most=5)
+    found = spec.problems({"m": MetricFacts(unit, 60.0, True, "neither")})
+    assert [problem for problem in found if "a rate is taken of a running counter" in problem]

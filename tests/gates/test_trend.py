@@ -37,6 +37,11 @@ def judge(values, **fields):
         (100 + 60 * NOISE, {"is": "flat", "within": "5%"}, INCONCLUSIVE),
         (np.full(60, 100.0), {"is": "flat", "within": "0%"}, PASS),
         (np.full(60, 100.0), {"is": "rising"}, FAIL),
+        (np.full(60, 100.0), {"is": "falling"}, FAIL),
+        (100 - STEPS / 5 + NOISE, {"is": "flat", "within": "12MB"}, INCONCLUSIVE),
+        (100 + STEPS / 5 + NOISE, {"is": "flat", "within": "12MB"}, INCONCLUSIVE),
+        (np.concatenate((10.0 * STEPS[:30], 400 - 20.0 * STEPS[:10], 300.0 + STEPS[:20])), {"is": "unbounded"}, FAIL),
+        (np.append(100 + 20.0 * np.arange(30), np.full(30, 700.0)), {"is": "unbounded"}, FAIL),
         (100 + STEPS + NOISE, {"is": "unbounded"}, PASS),
         (100 + NOISE, {"is": "unbounded"}, FAIL),
         (100 + 60 * (1 - np.exp(-STEPS / 5)) + NOISE, {"is": "unbounded"}, FAIL),
@@ -57,6 +62,11 @@ def judge(values, **fields):
         "too noisy to tell",
         "constant is flat",
         "constant does not rise",
+        "constant does not fall",
+        "falls by about the margin",
+        "rises by about the margin",
+        "fell in the newer half",
+        "levelled off",
         "grows without bound",
         "noise does not",
         "warming up levels off",
@@ -114,14 +124,63 @@ def test_the_slope_lies_within_its_limits(values, confidence):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"is": "flat"}, {"is": "sideways"}, {"is": "flat", "within": "-1%"}, {"is": "rising", "confidence": 1.0}],
+    [
+        {"is": "flat"},
+        {"is": "rising", "over": "0s"},
+        {"is": "sideways"},
+        {"is": "flat", "within": "-1%"},
+        {"is": "rising", "confidence": 1.0},
+    ],
 )
 def test_what_makes_no_sense_is_refused(fields):
     with pytest.raises(ValidationError):
-        condition("trend", metric="m", over="1h", **fields)
+        condition("trend", metric="m", **{"over": "1h", **fields})
 
 
 @pytest.mark.parametrize(("within", "unit"), [("5ms", "MB"), ("5pp", "MB")])
 def test_a_margin_in_another_unit_is_a_problem(within, unit):
     spec = condition("trend", metric="m", over="1h", within=within, **{"is": "flat"})
     assert "within" in "; ".join(spec.problems({"m": MetricFacts(unit, 60.0, True, "neither")}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "sign", "end", "verdict"),
+    [
+        ("flat", 1, "lower", INCONCLUSIVE),
+        ("flat", -1, "upper", INCONCLUSIVE),
+        ("falling", -1, "upper", INCONCLUSIVE),
+        ("falling", -1, "lower", FAIL),
+        ("rising", 1, "lower", INCONCLUSIVE),
+        ("rising", 1, "upper", FAIL),
+        ("unbounded", 1, "lower", FAIL),
+    ],
+)
+def test_a_change_of_exactly_the_margin_is_within_it(kind, sign, end, verdict):
+    values = 100 + sign * STEPS + NOISE
+    limit = judge(values, **{"is": "flat", "within": 0}).numbers[end]
+    assert judge(values, **{"is": kind, "within": f"{abs(limit)!r}MB"}).verdict is verdict
+
+
+def test_a_margin_in_the_unit_of_the_metric_is_no_problem():
+    spec = condition("trend", metric="m", over="1h", within="0.5s", **{"is": "flat"})
+    assert spec.problems({"m": MetricFacts("ms", 60.0, True, "neither")}) == []
+
+
+@pytest.mark.parametrize("unit", ["ratio", "%"])
+@pytest.mark.parametrize(("within", "verdict"), [("3pp", PASS), ("1pp", FAIL)])
+def test_points_are_a_margin_of_a_ratio(unit, within, verdict):
+    size = 1.0 if unit == "%" else 0.01
+    values = size * (10 + STEPS / 30)
+    spec = condition("trend", metric="m", over="1h", within=within, **{"is": "flat"})
+    assert spec.judge(canary(m=every_minute(values.tolist(), unit=unit)), NOW_S).verdict is verdict
+
+
+def test_a_margin_that_does_not_fit_leaves_it_unknown():
+    found = judge(100 + NOISE, **{"is": "flat", "within": "5ms"})
+    assert found.verdict is INCONCLUSIVE
+    assert found.reason == "m: 5ms is in 'ms' (time), but the metric is in 'MB' (size)"
+
+
+def test_three_samples_are_enough_for_the_newer_half():
+    spec = condition("trend", metric="m", over="6m", min_samples=6, confidence=0.5, within=1, **{"is": "unbounded"})
+    assert spec.judge(canary(m=every_minute([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], unit="MB")), NOW_S).passed

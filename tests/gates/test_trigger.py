@@ -276,3 +276,20 @@ def test_problems_name_both_the_breach_and_its_form():
     burning = {"burn_rate": {"metric": "gone", "objective": "99%", "is": "within_budget"}}
     found = Trigger.model_validate({"when": burning}).problems({})
     assert len(found) == 2
+
+
+@pytest.mark.parametrize(("value", "truth"), [(0.5, True), (1.5, False), (math.nan, None)])
+def test_recovered_is_what_its_own_condition_says(value, truth):
+    spec = trigger(recover={"when": {"threshold": {"metric": "n", "below": 1}}, "for": "1m"})
+    assert spec.recovered(canary(m=every_minute([9.0]), n=every_minute([value])), NOW_S) is truth
+    assert trigger().recovered(canary(m=every_minute([9.0]), n=every_minute([value])), NOW_S) is None
+
+
+def test_a_burn_rate_that_states_the_breach_is_no_problem():
+    burning = {"burn_rate": {"metric": "m", "objective": "99%", "is": "burning"}}
+    assert Trigger.model_validate({"when": burning}).problems({"m": MetricFacts("ratio", 60.0, False, "neither")}) == []
+
+
+def test_quantities_are_described_as_they_were_written():
+    spec = Trigger.model_validate({"when": {"threshold": {"metric": "m", "above": "2.5%", "held": "90s"}}})
+    assert spec.describe() == "threshold m above 2.5% held 1m30s: notify (warning)"

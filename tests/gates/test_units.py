@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from gates.units import Quantity, UnitError, format_duration, parse_duration, show, show_pair
+from gates.units import Quantity, UnitError, dimension, format_duration, parse_duration, show, show_pair
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,13 @@ def test_a_pair_that_differs_is_shown_different(left, right, unit):
 
 def test_a_ratio_is_shown_in_percent():
     assert show(0.0123, "ratio") == "1.23 %"
+
+
+def test_the_examples_for_editors_are_quantities_of_known_units():
+    schema = TypeAdapter(Quantity).json_schema()
+    assert [choice["type"] for choice in schema["anyOf"]] == ["number", "string"]
+    for example in schema["examples"]:
+        assert dimension(Quantity.parse(example).unit) in ("time", "ratio", "rate")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gates.observation import Selector, Series, Unavailable
-from gates.window import Missing, covers, held, look, name_of, newest, with_values
+from gates.window import Missing, covers, held, look, name_of, newest, newest_at, with_values
 
 NOW = 10_000.0
 HERE = Selector("p99", "canary")
@@ -35,6 +35,7 @@ def looked(observations, selector=HERE, *, now_s=NOW, window_s=None, stale_after
         (seen(), {}, "p99: no samples"),
         (seen((-1, 1.0)), {}, "p99: no samples up to now, all are from the future"),
         (seen((50, 1.0)), {}, [50]),
+        (seen((2, 1.0), interval_s=0.5), {}, [2]),
         (seen((50.1, 1.0)), {}, "p99: stale, newest sample 50.1s old > at most 50s"),
         (seen((90, 1.0)), {"stale_after_s": 90.0}, [90]),
         (seen((91, 1.0)), {"stale_after_s": 90.0}, "p99: stale, newest sample 1m31s old > at most 1m30s"),
@@ -59,8 +60,9 @@ def test_a_recorded_baseline_is_whole_and_never_stale():
 
 
 def test_the_newest_value_is_the_newest_samples_or_none():
-    value, series = newest(seen((10, 1.0), (0, 2.0)), HERE, now_s=NOW, stale_after_s=None)
+    value, series = newest(seen((20, 3.0), (10, 1.0), (0, 2.0)), HERE, now_s=NOW, stale_after_s=None)
     assert (value, series.unit) == (2.0, "ms")
+    assert newest(seen((60, 4.0)), HERE, now_s=NOW, stale_after_s=60.0)[0] == 4.0
     nothing = newest(seen((10, 1.0), (0, None)), HERE, now_s=NOW, stale_after_s=None)
     assert nothing == Missing("p99: the newest sample has no value (NaN)")
     assert newest({}, HERE, now_s=NOW, stale_after_s=None) == Missing("p99: not measured")
@@ -77,6 +79,7 @@ def test_the_newest_value_is_the_newest_samples_or_none():
         ([(60, 1.0), (0, None)], 1, 60.0, [60]),
         ([(70, 1.0), (0, None)], 1, 60.0, "p99: stale, newest value 1m10s old > at most 1m"),
         ([(100, 1.0), (0, 1.0)], 1, None, [0]),
+        ([(60, 1.0)], 1, 60.0, [60]),
     ],
 )
 def test_with_values(rows, min_samples, stale_after_s, said):
@@ -84,6 +87,7 @@ def test_with_values(rows, min_samples, stale_after_s, said):
     assert (found.reason if isinstance(found, Missing) else [NOW - t for t in found.times_s.tolist()]) == said
     if isinstance(found, Series):
         assert (found.unit, found.interval_s) == ("ms", 10.0)
+        assert found.values.tolist() == [value for ago, value in rows if value is not None and ago < 100]
 
 
 @pytest.mark.parametrize(
@@ -142,6 +146,21 @@ def steady(first, truth=True, last=0):
         ([], False, 0.0, 100.0, "no samples with a value in the window"),
         (steady(300, last=100), False, 0.0, 100.0, "no samples with a value in the window"),
         (steady(50), False, 50.0, 30.0, "6 samples < at least 90% of the 10 expected"),
+        (
+            [*steady(200, last=100), *steady(90, last=70), *steady(40)],
+            False,
+            200.0,
+            10.0,
+            "8 samples < at least 90% of the 10 expected",
+        ),
+        (
+            [*steady(200, last=60), *steady(30)],
+            False,
+            200.0,
+            10.0,
+            "8 samples < at least 90% of the 10 expected",
+        ),
+        ([(99.5, False), *steady(90)], False, 90.0, 0.5, "held 1m30s"),
         (steady(90, last=30), False, 90.0, 20.0, "7 samples < at least 90% of the 10 expected"),
         (steady(90, last=40), False, 90.0, 70.0, "no sample for 40s > at most 30s"),
         ([*steady(200, last=60), *steady(20)], False, 20.0, 50.0, "7 samples < at least 90% of the 10 expected"),
@@ -162,6 +181,9 @@ def steady(first, truth=True, last=0):
         "nothing",
         "nothing in the window",
         "begun half way",
+        "one too few, and enough before the window",
+        "a gap of three is none",
+        "false for half a second more",
         "silent for three",
         "silent for four",
         "a gap of four",
@@ -203,3 +225,42 @@ def test_a_truth_that_becomes_false_never_makes_it_hold(truths, there, place):
 )
 def test_a_series_is_called_as_people_do(selector, name):
     assert name_of(selector) == name
+
+
+def test_one_sample_covers_one_interval():
+    found = held(np.array([NOW]), [True], now_s=NOW, for_s=10.0, interval_s=10.0)
+    assert (found.enough, found.missing_s) == (True, 0.0)
+
+
+def test_after_a_silence_the_rest_of_the_window_is_missing():
+    found = held(np.array([NOW - 30.2]), [True], now_s=NOW, for_s=30.5, interval_s=10.0)
+    assert not found.enough
+    assert found.missing_s == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("stale_after_s", [None, 25.0, 90.0])
+def test_the_newest_at_each_moment_is_the_newest_then(stale_after_s):
+    observed = seen((200, 1.0), (190, 2.0), (180, None), (100, 3.0), (95, 4.0), (0, 5.0))
+    moments = NOW - np.arange(210.0, -20.0, -2.5)
+    values, unit = newest_at(observed, HERE, moments, stale_after_s=stale_after_s)
+    one_by_one = [newest(observed, HERE, now_s=float(moment), stale_after_s=stale_after_s) for moment in moments]
+    known = [math.nan if isinstance(found, Missing) else found[0] for found in one_by_one]
+    assert unit == "ms"
+    np.testing.assert_array_equal(values, known)
+
+
+@pytest.mark.parametrize(
+    ("observed", "told"),
+    [
+        ({}, False),
+        ({HERE: Unavailable("refused")}, False),
+        (seen((0, 1.0), interval_s=0.0), False),
+        (seen((0, 1.0), interval_s=math.inf), False),
+        (seen((0, 1.0), interval_s=math.nan), False),
+        (seen((0, 1.0), interval_s=0.5), True),
+        (seen(), True),
+    ],
+)
+def test_without_a_series_of_known_spacing_there_is_no_newest_at_any_moment(observed, told):
+    found = newest_at(observed, HERE, np.array([NOW]), stale_after_s=None)
+    assert (found is not None) is told

@@ -5,7 +5,9 @@ from typing import Any
 
 from sqlalchemy import Table, insert, text, update
 
-from chrysalis.ledger import Ledger, schema
+from chrysalis.ledger import AuditHead, Ledger, schema
+from chrysalis.ledger.chain import GENESIS, Note, link
+from chrysalis.ledger.database import Database
 from tests.ledger.samples import NOW
 
 STEPS = 10
@@ -27,6 +29,24 @@ def fill(ledger: Ledger, *, rollouts: int, active: int) -> None:
             tx.note("flow-1", f"step_{line['event']}", line["rollout_id"], line["detail"])
     with ledger._database.exclusive() as connection:
         connection.execute(text("ANALYZE"))
+
+
+def write_as_version_0001(database: Database) -> None:
+    """An active rollout, and an audit whose entries do not say where they came from, as the first version wrote them."""
+    rows: dict[Table, list[dict[str, Any]]] = {schema.rollouts: [], schema.journal: [], schema.waits: [], schema.guards: []}
+    _add(rows, 1, ended=False)
+    head = AuditHead(0, GENESIS)
+    with database.exclusive() as connection:
+        connection.execute(insert(schema.plan_texts), {"text_hash": "t", "plan_text": "service: maia\n"})
+        for table, values in rows.items():
+            connection.execute(insert(table), values)
+        for line in rows[schema.journal]:
+            entry = link(Note(NOW, "flow-1", f"step_{line['event']}", line["rollout_id"], line["detail"]), head)
+            columns = ("seq", "at", "actor", "action", "subject", "detail", "previous_hash", "hash")
+            connection.execute(insert(schema.audit), {name: getattr(entry, name) for name in columns})
+            head = AuditHead(entry.seq, entry.hash)
+        connection.execute(update(schema.serials).values(value=1))
+        connection.execute(update(schema.audit_head).values(seq=head.seq, hash=head.hash))
 
 
 def _add(rows: dict[Table, list[dict[str, Any]]], n: int, *, ended: bool) -> None:

@@ -16,7 +16,8 @@ from chrysalis.errors import LedgerError
 from chrysalis.ledger import Ledger, migrate, schema
 from chrysalis.ledger.database import Database
 from tests.ledger.conftest import named, run_sql
-from tests.ledger.samples import LATER, NOW, started
+from tests.ledger.past import write_as_version_0001
+from tests.ledger.samples import LATER, started
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -56,15 +57,16 @@ def test_many_that_open_a_new_ledger_at_once_all_find_it_whole(empty_url: str) -
 def test_a_rollout_begun_on_the_previous_schema_goes_on(empty_url: str) -> None:
     database = Database(empty_url, patience_s=5)
     migrate.bring_up_to_date(database, to="0001")
-    old = Ledger(database)
-    rollout_id, token = started(old)
-    old.begin_step(rollout_id, token, step_id="a", kind="set_weight", detail={}, now=NOW)
-    wait = old.open_wait(rollout_id, token, step_id="b", kind="soak", needed_s=60, detail={}, now=NOW)
-    old.close()
+    write_as_version_0001(database)
+    database.close()
     with Ledger.open(empty_url) as ledger:
-        ledger.end_step(rollout_id, token, step_id="a", outcome="done", detail={}, now=LATER)
-        assert ledger.tick_wait(wait.id, 5, observed=None, now=LATER).watched_s == 5
-        assert ledger.get(rollout_id).token == token
+        ledger.begin_step("crystal-1", 3, step_id="s.10", kind="gate", detail={}, now=LATER)
+        (wait,) = ledger.waits("crystal-1")
+        assert ledger.tick_wait(wait.id, 5, observed=None, now=LATER).watched_s == 15
+        assert ledger.get("crystal-1").token == 3
+        first, *_ = entries = ledger.audit()
+        assert first.origin is None
+        assert entries[-1].origin is not None
         assert ledger.verify_audit() == []
 
 

@@ -89,22 +89,6 @@ def test_a_wrong_query_leaves_the_others_alone(source: PrometheusSource) -> None
     assert "3 series" in reason(many)
 
 
-def test_one_query_answers_for_many_services_and_those_missing_have_no_data(source: PrometheusSource) -> None:
-    asked = [query('max by (service) (coherence_ratio{service=~"{services}"})'), query("coherence_ratio"), query("max(up)")]
-    found = source.fetch_by_service(asked, ["maia", "iris", "lost"])
-    assert series(found["maia"][0]).values.tolist() == [0.75]
-    assert series(found["iris"][0]).values.tolist() == [0.25]
-    assert len(series(found["lost"][0])) == 0
-    assert "2 series where one is expected; they differ in side" in reason(found["maia"][1])
-    assert all("without service" in reason(answers[2]) for answers in found.values())
-
-
-def test_services_are_names_and_not_patterns(source: PrometheusSource) -> None:
-    found = source.fetch_by_service([query('max by (service) (coherence_ratio{service=~"{services}"})')], ["ma.a", "iris"])
-    assert len(series(found["ma.a"][0])) == 0
-    assert series(found["iris"][0]).values.tolist() == [0.25]
-
-
 def test_the_connection_check_tells_prometheus_from_nothing(source: PrometheusSource, closed_port: int) -> None:
     source.check_connection()
     with pytest.raises(SourceUnavailable, match="cannot be reached"):

@@ -88,8 +88,8 @@ def test_rows_of_another_form_are_refused() -> None:
 
 
 def test_a_series_without_the_label_cannot_be_split() -> None:
-    with pytest.raises(QueryError, match=r"without service; group it by \(service\)"):
-        from_result([{"metric": {"job": "a"}, "value": [1, "1"]}]).by_label("service")
+    with pytest.raises(QueryError, match="without service"):
+        from_result([{"metric": {"job": "a"}, "value": [1, "1"]}]).by_labels(["service"])
 
 
 @given(

@@ -157,3 +157,11 @@ def test_no_point_of_no_return_on_the_way_back() -> None:
     step = "      - sign_off: {rule: go, point_of_no_return: true}\n      - set_flag: {name: off,"
     found = lines(changed("      - set_flag: {name: off,", step))
     assert "found a point of no return aside from the way forward" in found[0]
+
+
+def test_the_routers_counters_are_judged_now_and_over_no_window() -> None:
+    prometheus = 'prometheus: {prometheus: {url: "${PROMETHEUS_URL}"}}'
+    found = lines(changed(prometheus, 'prometheus: {envoy: {admin_url: "${ENVOY_ADMIN_URL}"}}'))
+    said = [line for line in found if "the router's counters have no history" in line]
+    assert any("p99" in line for line in said)
+    assert not any("triggers.errors" in line for line in said)

@@ -57,6 +57,7 @@ class Bench(Workspace):
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home folder of its own, forgotten at the end."""
     monkeypatch.setenv("CHRYSALIS_HOME", str(tmp_path))
+    monkeypatch.setenv("CHRYSALIS_PLANS", str(PLANS))
     monkeypatch.delenv("CHRYSALIS_LEDGER_URL", raising=False)
     for kept in (settings, plan_of):
         kept.cache_clear()

@@ -60,7 +60,7 @@ def test_somebody_who_is_not_listed_may_not_sign_and_nothing_is_recorded(bench: 
 
 def test_who_started_it_may_not_sign_it(home: object) -> None:
     bench = waiting(rollout(TEXT.replace("  dmitri:", "  ci:")))
-    with pytest.raises(NotAllowed, match="ci started quick-1"):
+    with pytest.raises(NotAllowed, match="ci started the rollout"):
         sign(bench, "ci")
 
 

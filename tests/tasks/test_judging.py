@@ -2,7 +2,7 @@
 
 from chrysalis.ledger import Guarded
 from gates.observation import Observations, Selector, Series, Unavailable
-from tasks.judging import Judgement, armed, blindness, judge_triggers
+from tasks.judging import Judgement, States, armed, blindness, judge_triggers
 from tasks.workspace import Measured
 from tests.tasks.conftest import NOW, Bench
 
@@ -25,8 +25,8 @@ def judge(
     seen = guarded(bench, states)
     series = Series.of([(at_s, ratio)], unit="ratio", interval_s=15.0)
     return judge_triggers(
-        armed(bench, seen), seen, measured(bench, series), workspace=bench, now_s=at_s, max_gap_s=60.0,
-        set_off=frozenset(more.values()),
+        armed(bench, seen), States.from_json(seen.trigger_states), measured(bench, series),
+        workspace=bench, now_s=at_s, max_gap_s=60.0, set_off=frozenset(more.values()),
     )  # fmt: skip
 
 
@@ -39,8 +39,8 @@ def test_a_breach_is_due_and_says_both_operands(bench: Bench) -> None:
 
 def test_what_was_answered_is_not_due_again_while_it_fires(bench: Bench) -> None:
     first = judge(bench, 0.3)
-    first.having_made(first.due[0])
-    assert judge(bench, 0.3, at_s=AT_S + 15, states=first.states).due == ()
+    made = first.having_made(first.states, first.due[0])
+    assert judge(bench, 0.3, at_s=AT_S + 15, states=made.as_json()).due == ()
 
 
 def test_below_the_threshold_nothing_is_due(bench: Bench) -> None:
@@ -56,6 +56,12 @@ def test_a_source_that_cannot_be_asked_is_blindness_and_not_a_breach(bench: Benc
     nothing = measured(bench, Unavailable("prometheus does not answer"))
     assert blindness(armed(bench, seen), nothing) == "trigger errors: prometheus does not answer"
     judgement = judge_triggers(
-        armed(bench, seen), seen, nothing, workspace=bench, now_s=AT_S, max_gap_s=60.0, set_off=frozenset()
+        armed(bench, seen),
+        States.from_json(seen.trigger_states),
+        nothing,
+        workspace=bench,
+        now_s=AT_S,
+        max_gap_s=60.0,
+        set_off=frozenset(),
     )
     assert judgement.due == ()

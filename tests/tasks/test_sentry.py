@@ -30,7 +30,7 @@ def tick(bench: Bench, prefect: FakePrefect, *, after_s: float) -> list[Nudge]:
     """One look of a new watch, so many seconds after the rollout's last sign of life."""
     sentry = Sentry(bench.ledger, prefect.wake, "watch-1", 1.0)
     sentry.tick(NOW + after_s * SECOND)
-    sentry._waker.shutdown(wait=True)
+    sentry.waker.close(wait=True)
     sentry.close()
     return prefect.nudges
 

@@ -64,6 +64,11 @@ class Page:
 
         self._eventually(look, f"to see {text!r}", timeout_s)
 
+    def see_picture(self, *, at_least_wide: int) -> None:
+        """Wait until a picture of data is drawn, not only there: its own size is known."""
+        drawn = "return [...document.querySelectorAll('img[src^=\"data:image\"]')].map(one => one.naturalWidth)"
+        self._eventually(lambda: max(self._driver.execute_script(drawn), default=0) >= at_least_wide, "a picture", SEE_S)
+
     def click(self, text: str, *, role: str = "button") -> None:
         """Press the button (or tab, menuitem, option, link) with this text."""
         wanted = {"button": "//button", "link": "//a"}.get(role, f"//*[@role='{role}']")

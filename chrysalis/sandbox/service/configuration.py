@@ -1,10 +1,12 @@
 """The service's configuration: mode, weights, feature switches, canary segment. One file for both versions, validated here.
 
 A write may carry a stamp (`rollout:token:step`); it is remembered, and a later write with an older token is refused.
+Every write that was let through is a line of `NAME.writes.jsonl` beside the file: when, by which stamp, what.
 """
 
 import fcntl
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,7 @@ class Configuration:
     def __init__(self, path: Path) -> None:
         self._file = JsonFile(path)
         self._lock = path.with_name(f".{path.name}.lock")
+        self._writes = write_log(path)
 
     def read(self) -> dict[str, Any]:
         """All of it now."""
@@ -66,7 +69,15 @@ class Configuration:
             if stamp:
                 after["stamp"] = stamp
             write_json(self._file.path, after)
+            line = {"at": datetime.now(UTC).isoformat(), "stamp": after["stamp"], "changes": changes}
+            with self._writes.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
         return after
+
+
+def write_log(path: Path) -> Path:
+    """Where the writes to the configuration in `path` are kept."""
+    return path.with_suffix(".writes.jsonl")
 
 
 def _refuse_stale(last: str, mine: str) -> None:

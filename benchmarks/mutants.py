@@ -1,0 +1,258 @@
+"""Mutation testing of gates/ with mutmut: how many changed copies of the code the tests of gates/ tell from the right one.
+
+`python -m benchmarks.mutants [FILE ...]` changes gates/FILE.py in each of mutmut's ways and runs, against every mutant, the
+tests that reach the changed function. It prints a line a file and every survivor, and exits 1 when a survivor is neither
+in tests/gates/equivalent_mutants.txt nor a change of words only. `--report` runs nothing and shows the last results.
+
+mutmut leaves functions with a decorator alone, so the copy it works on has properties, validators and caches written as
+calls (`passed = property(passed)`). What is outside of functions (constants, defaults of fields) it does not change.
+"""
+
+import argparse
+import ast
+import difflib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+WORK = ROOT / ".mutants"
+REVIEWED = ROOT / "tests" / "gates" / "equivalent_mutants.txt"
+_SETTINGS = """\
+[tool.mutmut]
+source_paths = ["gates/"]
+pytest_add_cli_args_test_selection = {tests}
+pytest_add_cli_args = ["-p", "no:cacheprovider"]
+timeout_multiplier = 15.0
+timeout_constant = 2.0
+use_git_change_detection = false
+
+[tool.pytest.ini_options]
+addopts = "--strict-markers"
+"""
+_KILLED, _SURVIVED, _UNTESTED = (1, 3), 0, 33
+_TIMED_OUT = (24, -24, 36, 152, 255)
+_FORGET = """\
+import sys
+
+
+def pytest_sessionstart():
+    \"\"\"A mutant runs in a copy of the process that ran all tests: nothing remembered from then may hide it.\"\"\"
+    for name, module in list(sys.modules.items()):
+        if name.startswith("gates."):
+            for value in vars(module).values():
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
+"""
+_CONTEXT = 40
+_NUMBER = re.compile(r"__mutmut_(\d+|orig)$")
+
+
+@dataclass(slots=True)
+class Score:
+    """The mutants of one file by what became of them."""
+
+    file: str
+    killed: int = 0
+    timed_out: int = 0
+    words: int = 0
+    reviewed: int = 0
+    survivors: list[str] = field(default_factory=list)
+    not_run: int = 0
+
+    @property
+    def mutants(self) -> int:
+        return self.killed + self.timed_out + self.words + self.reviewed + len(self.survivors)
+
+
+def prepare() -> None:
+    """A copy of gates/ and its tests, where mutmut leaves what it makes; what is unchanged stays as it is."""
+    copies = {}
+    for file in (*sorted((ROOT / "gates").glob("*.py")), *sorted((ROOT / "tests" / "gates").glob("*.*"))):
+        text = file.read_text()
+        if file.parent.parent == ROOT:
+            text = ast.unparse(_WithoutDecorators().visit(ast.parse(text))) + "\n"
+        copies[WORK / file.relative_to(ROOT)] = text
+    copies |= {WORK / "tests" / "__init__.py": "", WORK / "tests" / "conftest.py": _FORGET}
+    for old in {*(WORK / "gates").glob("*.py"), *(WORK / "tests" / "gates").glob("*.py")} - set(copies):
+        old.unlink()
+    for copy, text in copies.items():
+        if not copy.exists() or copy.read_text() != text:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(text)
+
+
+def run(names: list[str], tests: list[str], children: int) -> None:
+    """mutmut on the mutants that match, against the tests that reach them. Raises SystemExit with its log's path."""
+    (WORK / "pyproject.toml").write_text(_SETTINGS.format(tests=json.dumps(tests)))
+    # Without what it remembers of the tests, it looks anew which of them reach what, and keeps its other results.
+    (WORK / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
+    log = WORK / "mutmut.log"
+    environment = {**os.environ, "HYPOTHESIS_PROFILE": "mutants"}
+    command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(children), *names]
+    with log.open("w") as out:
+        done = subprocess.run(command, cwd=WORK, env=environment, stdout=out, stderr=out, check=False)
+    if done.returncode:
+        raise SystemExit(f"mutmut ended with {done.returncode}; see {log}")
+
+
+def run_all(files: list[str], children: int) -> None:
+    """Each file against its own tests first, which are few and kill most; then what is left against all of them."""
+    for file in files:
+        own = sorted(f"tests/gates/{test.name}" for test in (WORK / "tests" / "gates").glob(f"test_{file}*.py"))
+        if own:
+            run([f"gates.{file}.*"], own, children)
+            sys.stdout.write(f"{file}: {len(_not_killed([file]))} left\n")
+            sys.stdout.flush()
+    if left := _not_killed(files):
+        run(left, ["tests/gates"], children)
+
+
+class _WithoutDecorators(ast.NodeTransformer):
+    """`@property def passed` as `def passed` and `passed = property(passed)`: the same, and mutmut changes it."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> list[ast.stmt]:
+        wrappers, node.decorator_list = node.decorator_list, []
+        value: ast.expr = ast.Name(node.name)
+        for wrapper in reversed(wrappers):
+            value = ast.Call(wrapper, [value], [])
+        after = [ast.Assign([ast.Name(node.name)], value, lineno=node.lineno)] if wrappers else []
+        return [node, *after]
+
+
+class _WithoutWords(ast.NodeTransformer):
+    """Sentences are one word, and so is what an exception says."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        return ast.Constant("words") if isinstance(node.value, str) and " " in node.value else node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        said = "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+        return ast.Constant("words") if " " in said else node
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        if isinstance(node.exc, ast.Call):
+            node.exc.args = []
+        return self.generic_visit(node)
+
+
+def _functions(source: str) -> dict[str, ast.FunctionDef]:
+    found = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef))
+    return {node.name: node for node in found if "__mutmut_" in node.name}
+
+
+def _lines(function: ast.FunctionDef) -> list[str]:
+    head = ast.unparse(function.args)
+    return [f"({head})", *ast.unparse(ast.Module(function.body, [])).splitlines()]
+
+
+def _meaning(function: ast.FunctionDef) -> str:
+    return ast.dump(_WithoutWords().visit(ast.parse(ast.unparse(ast.Module(function.body, []))))) + ast.dump(function.args)
+
+
+def _written(stem: str, name: str, before: ast.FunctionDef, after: ast.FunctionDef) -> str:
+    """The mutant as people read it, the same as long as its lines are: `window.covers: old => new`."""
+    changed = list(difflib.unified_diff(_lines(before), _lines(after), lineterm="", n=0))[2:]
+    sides = [" ".join(line[1:].strip() for line in changed if line[0] == sign) for sign in "-+"]
+    function = _NUMBER.sub("", name).removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
+    old, new = _around_the_change(*sides)
+    return f"{stem}.{function}: {old} => {new}"
+
+
+def _around_the_change(old: str, new: str) -> tuple[str, str]:
+    """Both, without the long beginnings and ends that they share."""
+    first = _shared(old, new)
+    start, end = max(0, first - _CONTEXT), max(0, _shared(old[first:][::-1], new[first:][::-1]) - _CONTEXT)
+    return old[start : len(old) - end], new[start : len(new) - end]
+
+
+def _shared(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    return next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+def reviewed() -> frozenset[str]:
+    """The mutants that people found to decide the same, as `_written` gives them."""
+    lines = REVIEWED.read_text().splitlines() if REVIEWED.exists() else []
+    return frozenset(line for line in lines if line and not line.startswith("#"))
+
+
+def score(meta: Path, known: frozenset[str]) -> Score:
+    """What became of the mutants of one file."""
+    stem = meta.name.removesuffix(".py.meta")
+    found = Score(f"{stem}.py")
+    functions = _functions(meta.with_suffix("").read_text())
+    codes: dict[str, int | None] = json.loads(meta.read_text())["exit_code_by_key"]
+    for key, code in codes.items():
+        name = key.rsplit(".", 1)[-1]
+        if code is None:
+            found.not_run += 1
+        elif code in _KILLED:
+            found.killed += 1
+        elif code not in (_SURVIVED, _UNTESTED):
+            found.timed_out += 1
+        else:
+            before, after = functions[_NUMBER.sub("__mutmut_orig", name)], functions[name]
+            written = _written(stem, name, before, after)
+            if _meaning(before) == _meaning(after):
+                found.words += 1
+            elif written in known:
+                found.reviewed += 1
+            else:
+                found.survivors.append(written + (" (no test reaches it)" if code == _UNTESTED else ""))
+    return found
+
+
+def _with_functions() -> list[str]:
+    return [file.stem for file in sorted((ROOT / "gates").glob("*.py")) if "def " in file.read_text()]
+
+
+def _metas(files: list[str]) -> Iterator[Path]:
+    for meta in sorted((WORK / "mutants" / "gates").glob("*.py.meta")):
+        if meta.name.removesuffix(".py.meta") in files:
+            yield meta
+
+
+def _not_killed(files: list[str]) -> list[str]:
+    found = []
+    for meta in _metas(files):
+        codes: dict[str, int | None] = json.loads(meta.read_text())["exit_code_by_key"]
+        found += [name for name, code in codes.items() if code not in _KILLED]
+    return found
+
+
+def main() -> int:
+    """Run, print, and say by the exit code whether all that survived is known."""
+    options = argparse.ArgumentParser(description="mutation testing of gates/")
+    options.add_argument("files", nargs="*", help="window, trigger, ...; all of gates/ when none is named")
+    options.add_argument("--report", action="store_true", help="run nothing, show the last results")
+    options.add_argument("--children", type=int, default=2, help="processes at a time")
+    given = options.parse_args()
+    files = [Path(name).stem for name in given.files] or _with_functions()
+    os.nice(10)
+    if not given.report:
+        prepare()
+        run_all(files, given.children)
+    known = reviewed()
+    scores = [score(meta, known) for meta in _metas(files)]
+    ran = [one for one in scores if one.mutants]
+    sys.stdout.write(f"{'':<26}mutants  killed  timed out  words only  reviewed  survived\n")
+    for one in ran:
+        sys.stdout.write(
+            f"{one.file:<26}{one.mutants:>7}{one.killed:>8}{one.timed_out:>11}{one.words:>12}"
+            f"{one.reviewed:>10}{len(one.survivors):>10}\n"
+        )
+    total, killed = sum(one.mutants for one in ran), sum(one.killed + one.timed_out for one in ran)
+    sys.stdout.write(f"killed {killed} of {total}" + (f" ({killed / total:.1%})\n" if total else "\n"))
+    survivors = [line for one in ran for line in one.survivors]
+    sys.stdout.write("".join(f"{line}\n" for line in survivors))
+    return 1 if survivors or not total else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

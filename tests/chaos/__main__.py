@@ -1,0 +1,109 @@
+"""`make chaos`: kill everything everywhere, and say what came of it. See docs/chaos.md.
+
+python -m tests.chaos                     all walks, on the real Crystal plan
+python -m tests.chaos --only back/self    those whose name contains this; may be repeated
+python -m tests.chaos --resume            leave out what chaos.json says was tried
+python -m tests.chaos --list              the walks and how many points each has
+"""
+
+import argparse
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from fnmatch import fnmatch
+from pathlib import Path
+
+from chrysalis.local.demo import DEMO_PLANS, DemoPlan
+from chrysalis.settings import CHECKOUT
+from tests.chaos.campaign import Campaign
+from tests.chaos.world import world
+
+SPEED = 320_000.0
+"""Plan seconds in a real one: the eight weeks of Crystal are 15 s of soaks."""
+_SIDE = 'label_replace(vector({value}), "side", "{side}", "", "")'
+_ASKED = ' and on (side) count by (side) (up{side="{side}"})'
+CONSTANTS = {
+    "p50": f"({_SIDE.format(value=20, side='canary')} or {_SIDE.format(value=60, side='stable')})" + _ASKED,
+    "p99": f"({_SIDE.format(value=100, side='canary')} or {_SIDE.format(value=100, side='stable')})" + _ASKED,
+    "speed_up": "vector(8)",
+}
+SHORT_SPEED = 36_000.0
+RATE_RPS = 20.0
+SHORT = ("forward/self/4", "back/self/4", "forward/twice/1")
+"""Inside each effect, once forward and once back; and two that take a rollout up at once."""
+
+
+def main() -> None:
+    arguments = _arguments()
+    plans = CHECKOUT / "tests" / "plans" if arguments.short else CHECKOUT / "deployments"
+    demo = DemoPlan("quick", SHORT_SPEED) if arguments.short else replace(DEMO_PLANS["crystal"], speed=SPEED)
+    home = Path(tempfile.mkdtemp(prefix="chrysalis-chaos-"))
+    plan = steady(plans, home / "plans") / demo.name / "plan.yaml"
+    campaign = Campaign(plan, demo, arguments.json, say)
+    if arguments.resume:
+        campaign.load()
+    only = arguments.only or (SHORT if arguments.short else ["*"])
+    todo = [name for name in campaign.names if any(fnmatch(name, one) for one in only)]
+    todo = [name for name in todo if name not in campaign.walks]
+    if arguments.list:
+        for name in todo:
+            say(f"{name:<24} {len(campaign.planned[name].marks):>4} points")
+        say(f"{len(todo)} walks, {sum(len(campaign.planned[name].marks) for name in todo)} points")
+        shutil.rmtree(home)
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))  # ends what was started, wherever it is
+    began = time.monotonic()
+    try:
+        for engine in (False, True):
+            some = [name for name in todo if (campaign.planned[name].victim == "server") is engine]
+            if not some:
+                continue
+            folder = home / ("engine" if engine else "plain")
+            folder.mkdir()
+            with world(folder, plan, rate_rps=RATE_RPS, speed=demo.speed, engine=engine) as here:
+                say(f"all is up below {folder}; {len(some)} walks" + (", in Prefect's engine" if engine else ""))
+                campaign.run(here, some)
+    finally:
+        if arguments.keep:
+            say(f"logs are kept in {home}")
+        else:
+            shutil.rmtree(home, ignore_errors=True)
+    say(f"\n{campaign.summary()} in {(time.monotonic() - began) / 60:.1f} min; see {arguments.json}")
+    sys.exit(0 if campaign.passed == campaign.points else 1)
+
+
+def steady(plans: Path, folder: Path) -> Path:
+    """The plans with constants for how long answers take: what is killed here makes the machine slow, and is no breach."""
+    shutil.copytree(plans, folder)
+    for plan in folder.glob("*/plan.yaml"):
+        text = plan.read_text()
+        for name, query in CONSTANTS.items():
+            text = re.sub(
+                rf"(?<=\n)(  {name}:\n(?:    .*\n)*?    query: ).*\n(?:      .*\n)*", rf"\g<1>>-\n      {query}\n", text
+            )
+        plan.write_text(text)
+    return folder
+
+
+def say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", action="append", default=[], help="walks with such a name")
+    parser.add_argument("--resume", action="store_true", help="leave out the walks that the JSON file has")
+    parser.add_argument("--json", type=Path, default=Path("chaos.json"), help="where the result goes")
+    parser.add_argument("--short", action="store_true", help="a few walks of a short plan, as in `make test`")
+    parser.add_argument("--keep", action="store_true", help="keep the logs")
+    parser.add_argument("--list", action="store_true", help="only list the walks")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

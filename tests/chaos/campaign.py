@@ -1,0 +1,208 @@
+"""All walks of a plan: which there are, how each is run beside one without kills, and the tally."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chrysalis.effects import migrations
+from chrysalis.local.demo import DemoPlan
+from chrysalis.plan import Plan, PlannedStep, load_plan
+from tasks.workspace import Workspace
+from tests.chaos.points import Mark, back_marks, bystanders, forward_marks, journaled, sometimes, walks
+from tests.chaos.record import Record, differences
+from tests.chaos.walk import Walk, Walked
+from tests.chaos.world import Snapshot, World
+
+VICTIMS = ("self", "ledger", "watch", "server", "twice")
+"""`self`: whoever passes the mark. The others are killed while it stands there. `twice`: nobody is killed; the flow is
+frozen, another one takes the rollout up, and then the first is woken."""
+
+
+TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A walk that can be made."""
+
+    way: str
+    victim: str
+    marks: tuple[Mark, ...]
+    """Those that are passed in every run."""
+    perhaps: tuple[Mark, ...]
+
+
+@dataclass
+class Campaign:
+    """The walks of one plan, and what came of those that were made; kept in a JSON file after each."""
+
+    path: Path
+    plan: DemoPlan
+    json: Path
+    say: Callable[[str], None]
+    walks: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.loaded: Plan = load_plan(self.path).plan
+        self.planned = dict(self._planned())
+        self.names = tuple(self.planned)
+        self._forward: Record | None = None
+        self._back: Record | None = None
+        self._snapshot: tuple[Snapshot, str] | None = None
+        self._number = 0
+
+    @property
+    def back_from(self) -> str:
+        """The step at which the way back is set off: the last sign-off, with everything before it done."""
+        return [step.id for step in self.loaded.itinerary if step.kind == "sign_off"][-1]
+
+    @property
+    def points(self) -> int:
+        return sum(walk["points"] for walk in self.walks.values())
+
+    @property
+    def passed(self) -> int:
+        return sum(walk["passed"] for walk in self.walks.values())
+
+    def load(self) -> None:
+        """Take what the file says was tried and passed; what failed is tried again."""
+        if self.json.is_file():
+            found = json.loads(self.json.read_text())["walks"]
+            self.walks = {name: walk for name, walk in found.items() if not walk["failures"] and name in self.planned}
+
+    def run(self, world: World, names: Iterable[str]) -> None:
+        """Make these walks, the ones without kills first."""
+        todo = list(names)
+        self._snapshot = None
+        self._forward = self._reference(world, "forward")
+        if any(self.planned[name].way == "back" for name in todo):
+            self._back = self._reference(world, "back")
+        for name in todo:
+            planned = self.planned[name]
+            expected = self._forward if planned.way == "forward" else self._back
+            marks = (*planned.marks, *planned.perhaps)
+            walked = self._undisturbed(lambda p=planned, m=marks: self._walk(world, p.way, p.victim, m), planned.way)  # type: ignore[misc]
+            self._tally(name, planned, walked, expected)
+
+    def _undisturbed(self, walk: Callable[[], Walk], way: str) -> Walked:
+        """Walk; again when the machine was so busy that the plan's own triggers took the release back, and that is right."""
+        for _ in range(TRIES):
+            walked = walk().go()
+            taken_back = walked.record is not None and walked.record.outcome == "rolled_back"
+            said = " ".join(walked.record.notices) if walked.record is not None else ""
+            if way == "back" or not taken_back or not ("fires" in said or "FAIL:" in said):
+                break
+            self.say(f"   {walked.rollout_id} was taken back by what was measured: {said[-300:]}; walked again")
+        return walked
+
+    def summary(self) -> str:
+        return f"{self.points} points tried, {self.passed} passed"
+
+    def _planned(self) -> Iterable[tuple[str, Planned]]:
+        back = self.back_from
+        done: list[PlannedStep] = []
+        for step in self.loaded.itinerary:
+            if step.id == back:
+                break
+            done.append(step)
+        ways = {"back": back_marks(self.loaded, done), "forward": forward_marks(self.loaded)}
+        for victim in VICTIMS:
+            for way, all_marks in ways.items():
+                own = victim in ("self", "ledger")
+                # A gate that has to wait crashes once more while it waits.
+                perhaps = list(walks(sometimes(self.loaded))) if own and way == "forward" else []
+                chosen = all_marks if own else journaled(all_marks) if victim == "twice" else bystanders(all_marks)
+                for number, group in enumerate(walks(chosen)):
+                    more = perhaps[number] if number < len(perhaps) else ()
+                    yield f"{way}/{victim}/{number + 1}", Planned(way, victim, group, more)
+
+    def _walk(self, world: World, way: str, victim: str, marks: tuple[Mark, ...] = ()) -> Walk:
+        self._number += 1
+        version = f"1.0.{self._number}"
+        if way == "forward":
+            walk = Walk(world, self.plan, version, victim=victim, marks=marks)
+            if self._snapshot is None:
+                walk.rest_at, walk.at_rest = self.back_from, lambda: self._keep(world, walk)
+            return walk
+        assert self._snapshot is not None
+        snapshot, rollout_id = self._snapshot
+        world.put_back(snapshot, lambda: self._migrate(rollout_id))
+        return Walk(
+            world,
+            self.plan,
+            version,
+            victim=victim,
+            marks=marks,
+            back_from=self.back_from,
+            trigger=self._by_hand,
+            resumed=rollout_id,
+        )
+
+    @property
+    def _by_hand(self) -> str:
+        """A trigger of the plan that a person sets off."""
+        triggers = self.loaded.triggers_at(self.loaded.phase_names[0])
+        return next(name for name, trigger in triggers.items() if trigger.when is None)
+
+    def _keep(self, world: World, walk: Walk) -> None:
+        self._snapshot = (world.keep(), walk.rollout_id)
+
+    def _migrate(self, rollout_id: str) -> None:
+        workspace = Workspace.open(rollout_id, 0)
+        if "database" in workspace.plan.targets:
+            folder = workspace.settings.plans / workspace.plan.name / "migrations"
+            migrations.migrate_up(workspace.database_url("database"), folder)
+
+    def _reference(self, world: World, way: str) -> Record:
+        """A walk without kills; what it passes is compared with what the plan says it passes."""
+        walked = self._undisturbed(lambda: self._walk(world, way, "self"), way)
+        expected = {str(mark) for name in self.names for mark in self.planned[name].marks if self.planned[name].way == way}
+        may = {str(mark) for mark in sometimes(self.loaded)}
+        left_out, not_there = walked.trace - expected - may, expected - walked.trace
+        if walked.failures or walked.record is None or left_out or not_there:
+            raise SystemExit(
+                f"without a kill, {way}: {walked.failures or ''}\n"
+                f"  passed and not enumerated: {sorted(left_out)}\n  enumerated and not passed: {sorted(not_there)}"
+            )
+        self.say(f"   without a kill, {way}: {walked.record.outcome}, {len(walked.trace)} marks, {walked.seconds:.0f} s")
+        return walked.record
+
+    def _tally(self, name: str, planned: Planned, walked: Walked, expected: Record | None) -> None:
+        wanted = {str(mark) for mark in planned.marks}
+        found = [*walked.failures]
+        if walked.record is not None and expected is not None:
+            found += differences(walked.record, expected)
+        missed = wanted - set(walked.reached)
+        tried = sorted(wanted | set(walked.reached))
+        blamed = {mark for mark in tried if any(_place(mark) in failure for failure in found)} or (
+            set(tried) if found else set()
+        )
+        failed = blamed | missed
+        self.walks[name] = {
+            "rollout": walked.rollout_id,
+            "points": len(tried),
+            "passed": len(tried) - len(failed),
+            "failures": [
+                *({"point": f"{name} {mark}", "found": "it was not passed"} for mark in sorted(missed)),
+                *({"point": f"{name} {mark}", "found": found} for mark in sorted(blamed - missed)),
+            ],
+            "seconds": round(walked.seconds, 1),
+        }
+        self._write()
+        self.say(
+            f"{name:<20} {len(tried):>3} points, {len(tried) - len(failed):>3} passed, {walked.seconds:>4.0f} s; "
+            f"so far {self.summary()}"
+        )
+        for failure in [*found, *(f"not passed: {mark}" for mark in sorted(missed))][:12]:
+            self.say(f"     ✗ {failure}")
+
+    def _write(self) -> None:
+        failures = [failure for walk in self.walks.values() for failure in walk["failures"]]
+        kept = {"points": self.points, "passed": self.passed, "failures": failures, "walks": self.walks}
+        self.json.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+
+
+def _place(mark: str) -> str:
+    return mark.partition(":")[2].partition("/")[0]

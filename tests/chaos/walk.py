@@ -1,0 +1,367 @@
+"""One rollout walked from its start to its end, with a kill at each of the given marks, and what came of it.
+
+The harness stands in for what starts processes: where a worker starts a flow's process again, it forks the next one at once,
+so that hundreds of kills take minutes. How long it takes until a worker does so is tried on a whole stack (`whole.py`).
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chrysalis.clock import utc_now
+from chrysalis.effects import migrations
+from chrysalis.errors import ChrysalisError
+from chrysalis.ledger import Ledger, Rollout
+from chrysalis.local.demo import DemoPlan
+from chrysalis.plan import Plan
+from chrysalis.plan.steps import SignOff
+from chrysalis.sandbox.service.configuration import INITIAL
+from chrysalis.targets.base import Stamp
+from chrysalis.targets.http_api import flatten
+from tasks import approve, measure
+from tasks.lifecycle import take_over
+from tasks.safety import make_safe
+from tasks.workspace import TOKENS_PER_ROLLOUT, Workspace, plan_of
+from tests.chaos.nursery import WAITS
+from tests.chaos.points import Mark
+from tests.chaos.record import Offsets, Record, read_record
+from tests.chaos.world import Arrival, World, await_true, kill
+
+STEP_TIMEOUT_S = 150.0
+"""Real seconds within which something must happen: a mark, an end, an entry of the journal."""
+CLOCK_S = 0.001
+"""How far the figures of two clocks may be apart, in real seconds."""
+TRIES = 12
+SURVEY_EVERY_S = 0.7
+RETIRED = "retired"
+
+
+@dataclass
+class Watched:
+    """When a watch was alive, in the seconds of the wall clock."""
+
+    spans: list[list[float]] = field(default_factory=list)
+
+    def within(self, begin: float, finish: float) -> float:
+        """Seconds between the two in which one was."""
+        return sum(max(0.0, min(finish, span[1]) - max(begin, span[0])) for span in self.spans)
+
+
+@dataclass
+class Walked:
+    """What a walk found. `reached` are the marks at which something was killed."""
+
+    rollout_id: str
+    record: Record | None
+    reached: list[str]
+    failures: list[str]
+    trace: set[str]
+    seconds: float
+
+
+@dataclass
+class Walk:
+    """A rollout of `plan` in which `victim` is killed at every one of `marks`. `back_from`: the step to go back from."""
+
+    world: World
+    plan: DemoPlan
+    version: str
+    victim: str = "flow"
+    marks: tuple[Mark, ...] = ()
+    back_from: str | None = None
+    trigger: str = ""
+    resumed: str | None = None
+    """The rollout of a snapshot, which goes on from there."""
+    rest_at: str | None = None
+    at_rest: Callable[[], object] | None = None
+    """Called once, when all waits for the last sign-off: for a snapshot."""
+
+    def __post_init__(self) -> None:
+        self.left = {str(mark) for mark in self.marks}
+        self.reached: list[str] = []
+        self.failures: list[str] = []
+        self.watched = Watched()
+        self.trace = self.world.home / "traces" / f"{self.version}.txt"
+        self.trace.parent.mkdir(exist_ok=True)
+        self.rollout_id = ""
+        self._watch = self._flow = self._person = 0
+        self._surveyed_at = 0.0
+        self._began_at = time.time()
+
+    def go(self) -> Walked:
+        """From the start to the end. Never raises for what the rollout does; that is among the failures."""
+        began, record = time.monotonic(), None
+        since = Offsets.now(self.world.sandbox)
+        try:
+            if self.resumed is None:
+                self._start_watch()
+                self._begin()
+            else:
+                self.rollout_id = self.resumed
+                self._start_watch()
+            self._until_ended()
+            record = read_record(self.world.sandbox, self.world.ledger, self.rollout_id, since)
+            self._check_soaks()
+        except (ChrysalisError, TimeoutError, AssertionError, OSError) as error:
+            self.failures.append(f"{type(error).__name__}: {error}")
+        finally:
+            for pid in (self._flow, self._person, self._watch):
+                if pid:
+                    kill(pid)
+            self._end_watch_span()
+            self._tidy()
+        lines = self.trace.read_text().splitlines() if self.trace.exists() else []
+        seconds = time.monotonic() - began
+        return Walked(self.rollout_id, record, self.reached, self.failures, set(lines), seconds)
+
+    def _begin(self) -> None:
+        given = {"plan": self.plan.name, "version": self.version, "speed": self.plan.speed}
+        for _ in range(TRIES):
+            self._run("start", **given)
+            mine = [one for one in self._ledger().history(5) if one.version == self.version]
+            if mine:
+                assert len(mine) == 1, f"{len(mine)} rollouts of {self.version}: {[one.id for one in mine]}"
+                self.rollout_id = mine[0].id
+                return
+        raise AssertionError(f"{self.version} was not started in {TRIES} tries")
+
+    def _until_ended(self) -> None:
+        tries, deadline = 0, time.monotonic() + STEP_TIMEOUT_S
+        before: object = None
+        while (row := self._row()).active:
+            now = self._progress(row)
+            if now != before:
+                before, deadline, tries = now, time.monotonic() + STEP_TIMEOUT_S, 0
+            if time.monotonic() > deadline or tries > TRIES:
+                raise TimeoutError(f"nothing happens after {now}; {row.status_text}; {tries} tries")
+            self._survey()
+            if self._flow == 0 and not self._asleep():
+                self._flow = self._fork(self._job)
+            self._attend(0.05)
+            code = self.world.nursery.ended.get(self._flow)
+            if code is not None:
+                tries += code not in (0, WAITS)
+                self._flow = 0
+            self._act()
+        self._drain()
+
+    def _progress(self, row: Rollout) -> object:
+        entries = self._ledger().journal(row.id)
+        soaked = sum(wait.watched_s for wait in self._ledger().waits(row.id))
+        return (len(entries), len(self.reached), round(soaked), entries[-1].step_id if entries else "start")
+
+    def _asleep(self) -> bool:
+        """Whether it waits for something that has not come; then no process is started, as nothing would wake one."""
+        row = self._row()
+        waits = [wait for wait in self._ledger().waits(row.id) if wait.is_open]
+        if row.state != "waiting" or not waits or self._going_back():
+            return False
+        return not all(wait.kind == "sign_off" and self._signed(wait.step_id) for wait in waits)
+
+    def _signed(self, step_id: str) -> bool:
+        workspace = Workspace.open(self.rollout_id, 0)
+        planned = workspace.plan.step(step_id)
+        return isinstance(planned.spec, SignOff) and not approve.count(workspace, planned, planned.spec).missing
+
+    def _going_back(self) -> bool:
+        return any(one.kind in ("roll_back", "abort") for one in self._ledger().open_requests(self.rollout_id))
+
+    def _act(self) -> None:
+        """What people do: sign what waits for them, or set the way back off."""
+        if self._person:
+            if self.world.nursery.ended.get(self._person) is None:
+                return
+            self._person = 0
+        for wait in self._ledger().waits(self.rollout_id):
+            if not wait.is_open or wait.kind != "sign_off" or self._flow:
+                continue
+            if self.at_rest is not None and wait.step_id == self.rest_at:
+                at_rest, self.at_rest = self.at_rest, None
+                at_rest()
+            if wait.step_id == self.back_from:
+                if not self._going_back():
+                    self._person = self._fork("set_off", rollout=self.rollout_id, trigger=self.trigger)
+                return
+            if self._signed(wait.step_id):
+                return
+            spec = plan_of(self.rollout_id).step(wait.step_id).spec
+            assert isinstance(spec, SignOff)
+            signed = [one.approver for one in self._ledger().sign_offs(self.rollout_id, wait.step_id)]
+            signers = _signers(plan_of(self.rollout_id), spec.rule, signed)
+            self._person = self._fork("sign", step=wait.step_id, approvers=signers)
+            return
+
+    def _attend(self, timeout_s: float) -> None:
+        """Kill what is to be killed when somebody stands at a mark."""
+        arrival = self.world.nursery.arrival(timeout_s)
+        if arrival is not None:
+            self._strike(arrival)
+
+    def _strike(self, arrival: Arrival) -> None:
+        if arrival.mark not in self.left:
+            arrival.let_go()
+            return
+        self.left.discard(arrival.mark)
+        self.reached.append(arrival.mark)
+        if self.victim == "twice":
+            self._take_up_twice(arrival)
+            return
+        if self.victim == "self":
+            self._kill_process(arrival.mark.partition(":")[0])
+        elif self.victim == "watch":
+            self._restart_watch()
+        elif self.victim == "server":
+            self.world.kill_server()
+        else:
+            self.world.kill_database()
+        arrival.let_go()
+
+    @property
+    def _job(self) -> str:
+        return "rollout_alive" if self.victim == "twice" else "rollout"
+
+    def _take_up_twice(self, arrival: Arrival) -> None:
+        """Freeze the one that stands there until another has taken its place and journaled; woken, it changes nothing."""
+        first, token = self._flow, self._row().token
+        os.kill(first, signal.SIGSTOP)
+        before = self._entered_by(token)
+        self._flow = self._fork(self._job)
+        deadline, second = time.monotonic() + STEP_TIMEOUT_S, None
+        while second is None and self._flow not in self.world.nursery.ended and not self._entered_after(token):
+            second = self.world.nursery.arrival(0.1)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{arrival.mark}: nobody took the place of the process that was frozen")
+        os.kill(first, signal.SIGCONT)
+        arrival.let_go()
+        try:
+            await_true(
+                lambda: first in self.world.nursery.ended, f"{arrival.mark}: the one in whose place another works to stop"
+            )
+        except TimeoutError as error:
+            self.failures.append(str(error))
+            kill(first)
+        if self._entered_by(token) != before:
+            self.failures.append(f"{arrival.mark}: woken, it went on with the journal under the stale token {token}")
+        if second is not None:
+            self._strike(second)
+
+    def _entered_by(self, token: int) -> int:
+        return sum(entry.token == token for entry in self._ledger().journal(self.rollout_id))
+
+    def _entered_after(self, token: int) -> bool:
+        return any(entry.token > token for entry in self._ledger().journal(self.rollout_id))
+
+    def _kill_process(self, process: str) -> None:
+        if process == "watch":
+            self._restart_watch()
+            return
+        kill(self._flow if process == "flow" else self._person)
+        pid = self._flow if process == "flow" else self._person
+        await_true(lambda: pid in self.world.nursery.ended, f"process {pid} to be gone")
+        if process == "flow":
+            self._flow = 0
+        else:
+            self._person = 0
+
+    def _run(self, job: str, **order: object) -> None:
+        """A person's process, to its end or its death."""
+        self._person = self._fork(job, **order)
+        deadline = time.monotonic() + STEP_TIMEOUT_S
+        while self._person and self._person not in self.world.nursery.ended:
+            self._attend(0.02)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{job} did not end")
+        self._person = 0
+
+    def _fork(self, job: str, **order: object) -> int:
+        given = {"rollout": self.rollout_id, **order}
+        return self.world.nursery.fork(job, self.left, self.trace, **given)
+
+    def _start_watch(self) -> None:
+        self._watch = self._fork("watch")
+        self.watched.spans.append([time.time(), float("inf")])
+
+    def _restart_watch(self) -> None:
+        kill(self._watch)
+        self._end_watch_span()
+        self._start_watch()
+
+    def _end_watch_span(self) -> None:
+        if self.watched.spans and self.watched.spans[-1][1] == float("inf"):
+            self.watched.spans[-1][1] = time.time()
+
+    def _survey(self) -> None:
+        if time.monotonic() - self._surveyed_at < SURVEY_EVERY_S:
+            return
+        self._surveyed_at = time.monotonic()
+        known = plan_of(self.rollout_id).metrics
+        for name, value in self.plan.surveys.items():
+            if name in known:
+                with contextlib.suppress(ChrysalisError):
+                    measure.enter(self.rollout_id, name, value, by="ravi")
+
+    def _drain(self) -> None:
+        """What the last process still does after the rollout has ended: marks behind the last entry."""
+        deadline = time.monotonic() + 10.0
+        while self._flow and self._flow not in self.world.nursery.ended and time.monotonic() < deadline:
+            self._attend(0.05)
+
+    def _check_soaks(self) -> None:
+        for wait in self._ledger().waits(self.rollout_id):
+            if wait.kind != "soak" or wait.closed_at is None or wait.opened_at.timestamp() < self._began_at:
+                continue
+            possible_s = self.watched.within(wait.opened_at.timestamp(), wait.closed_at.timestamp()) * self.plan.speed
+            if wait.watched_s > possible_s + self.plan.speed * CLOCK_S:
+                self.failures.append(
+                    f"{wait.step_id}: {wait.watched_s:.0f} s are counted, a watch was there for {possible_s:.0f} s"
+                )
+            if wait.outcome == "finished" and wait.watched_s < (wait.needed_s or 0.0):
+                self.failures.append(f"{wait.step_id}: finished after {wait.watched_s:.0f} s < {wait.needed_s:.0f} s")
+
+    def _row(self) -> Rollout:
+        return self._ledger().get(self.rollout_id)
+
+    def _ledger(self) -> Ledger:
+        return self.world.ledger
+
+    def _tidy(self) -> None:
+        """End it if it goes on, and put the targets back to where they were for the next one."""
+        if not self.rollout_id:
+            return
+        ledger = self._ledger()
+        row = ledger.get(self.rollout_id)
+        if row.active:
+            token = take_over(row.id)
+            make_safe(Workspace.open(row.id, token), 0, actor="tidy", cause="the walk is over")
+            ledger.set_state(row.id, token, state="ended", outcome="aborted", now=utc_now())
+        last = Stamp((row.serial + 1) * TOKENS_PER_ROLLOUT - 1, RETIRED, "tidy")
+        workspace = Workspace.open(row.id, 0)
+        with self.world.sandbox.router() as router:
+            router.write(0, last)
+        plan = workspace.plan
+        initial = {name: value for name, value in flatten(INITIAL).items() if name != "stamp"}
+        workspace.switchboard("config").write(initial, last)
+        if "database" in plan.targets:
+            folder = workspace.settings.plans / plan.name / "migrations"
+            migrations.migrate_down(workspace.database_url("database"), folder, to=0)
+        _clear_references(self.world.sandbox.folder / "repository")
+
+
+def _clear_references(repository: Path) -> None:
+    for command in (("tag", "--delete", "legacy-final"), ("branch", "-D", "archive/legacy")):
+        subprocess.run(("git", *command), cwd=repository, capture_output=True, timeout=10, check=False)
+
+
+def _signers(plan: Plan, rule: str, signed: Iterable[str]) -> list[str]:
+    """One person for each role that has not signed yet."""
+    found: list[str] = []
+    for role in plan.sign_offs[rule].roles:
+        holders = [name for name, person in plan.people.items() if role in person.roles]
+        if not {*holders} & {*signed}:
+            found.append(holders[0])
+    return found

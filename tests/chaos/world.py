@@ -1,0 +1,317 @@
+"""What stands while others are killed, and how it is killed: sandbox, Prefect's server, ledger's database, nursery."""
+
+import contextlib
+import json
+import os
+import pwd
+import queue
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from chrysalis.ledger import Ledger
+from chrysalis.local.processes import descendants
+from chrysalis.local.stack import Stack, StackSettings, sandbox_variables
+from chrysalis.sandbox import postgres
+from chrysalis.sandbox.layout import Layout
+from chrysalis.sandbox.sandbox import Sandbox
+from chrysalis.sandbox.settings import SandboxSettings
+from chrysalis.settings import CHECKOUT
+from tasks.workspace import settings
+from tests.chaos.nursery import ENGINE
+
+WATCH_TICK_MS = 100
+START_TIMEOUT_S = 180.0
+
+
+# The sandbox's own options give up a crash's last commits; a ledger keeps them.
+_AS_A_LEDGER = ("-c", "synchronous_commit=on", "-c", "archive_mode=off")
+
+
+class LedgerDatabase:
+    """A PostgreSQL of the ledger's own, which can be killed with all its processes and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.layout = Layout(folder)
+        self._server: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return self._server_url.replace("/postgres?", "/ledger?")
+
+    @property
+    def _server_url(self) -> str:
+        return postgres.uri(self.layout)
+
+    def create(self) -> None:
+        """An empty cluster, started."""
+        self.remove()
+        postgres.make_data_folder(self.layout)
+        self.start()
+        self._run("CREATE DATABASE ledger")
+
+    def copy(self, source: str, target: str) -> None:
+        """Make one database a copy of another, whoever is connected to either."""
+        self._run(
+            f"DROP DATABASE IF EXISTS {target} WITH (FORCE)",
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{source}'",
+            f"CREATE DATABASE {target} TEMPLATE {source}",
+        )
+
+    def _run(self, *statements: str) -> None:
+        with psycopg.connect(self._server_url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        account = postgres.user()
+        with (self.layout.folder / "postgres.log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [
+                    *postgres.command(self.layout, max_connections=80),
+                    "-c",
+                    "synchronous_commit=on",
+                    "-c",
+                    "archive_mode=off",
+                ],
+                cwd=self.layout.postgres_data,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                user=account,
+                group=None if account is None else pwd.getpwnam(account).pw_gid,
+                extra_groups=None if account is None else [],
+            )
+        await_true(self._answers, "the ledger's database")
+
+    def kill(self) -> None:
+        """SIGKILL to the server and everything it forked, as a machine that loses its power."""
+        if self._server is None:
+            return
+        for pid in [self._server.pid, *descendants(self._server.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._server.wait()
+        self._server = None
+
+    def remove(self) -> None:
+        self.kill()
+        for folder in self.layout.postgres_folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self._server_url, connect_timeout=2).close()
+        except psycopg.Error:
+            return False
+        return True
+
+
+@dataclass
+class Nursery:
+    """The process that forks the victims (`tests.chaos.nursery`)."""
+
+    folder: Path
+    environment: dict[str, str]
+    plans: list[Path]
+    ended: dict[int, int] = field(default_factory=dict)
+    _born: "queue.Queue[int]" = field(default_factory=queue.Queue)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.nursery", *map(str, self.plans)],
+            cwd=CHECKOUT,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.door = self.folder / "door.sock"
+        self.door.unlink(missing_ok=True)
+        self._door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._door.bind(str(self.door))
+        self._door.listen(8)
+        threading.Thread(target=self._listen, name="nursery", daemon=True).start()
+
+    def fork(self, job: str, wanted: Iterable[str], trace: Path, **order: Any) -> int:
+        """Fork a process that stands still at the first of the `wanted` marks that it passes. Returns its id."""
+        assert self._process.stdin is not None
+        log, paths = str(self.folder / f"{job}.log"), {"door": str(self.door), "trace": str(trace)}
+        given = {"job": job, "name": job, "wanted": sorted(wanted), "log": log, **paths, **order}
+        self._process.stdin.write(json.dumps(given).encode() + b"\n")
+        self._process.stdin.flush()
+        return self._born.get(timeout=START_TIMEOUT_S)
+
+    def arrival(self, timeout_s: float) -> "Arrival | None":
+        """A process that stands at a mark it was to stand at."""
+        self._door.settimeout(timeout_s)
+        try:
+            connection, _ = self._door.accept()
+        except TimeoutError:
+            return None
+        connection.settimeout(5.0)
+        line = connection.makefile().readline()
+        return Arrival(json.loads(line)["mark"], connection) if line else None
+
+    def stop(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        for pid in descendants(self._process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait()
+        self._door.close()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            said = json.loads(line)
+            if "code" in said:
+                self.ended[said["pid"]] = said["code"]
+            else:
+                self._born.put(said["pid"])
+
+
+@dataclass
+class Arrival:
+    """Who stands at a mark; `let_go` has it go on, if it still lives."""
+
+    mark: str
+    _connection: socket.socket
+
+    def let_go(self) -> None:
+        with contextlib.suppress(OSError):
+            self._connection.sendall(b"1")
+        self._connection.close()
+
+
+@dataclass
+class World:
+    """All of it, and who may be killed."""
+
+    home: Path
+    stack: Stack
+    database: LedgerDatabase
+    nursery: Nursery
+    sandbox: Sandbox
+
+    @property
+    def ledger(self) -> Ledger:
+        from tasks.workspace import open_ledger
+
+        return open_ledger()
+
+    def kill_server(self) -> None:
+        """SIGKILL to Prefect's server with what it forked; another is started at once and not waited for."""
+        pid = self.stack.processes.pid("prefect-server")
+        for one in [pid, *descendants(pid)]:
+            kill(one)
+        os.waitpid(pid, 0)
+        self.stack.start_server()
+
+    def kill_database(self) -> None:
+        self.database.kill()
+        self.database.start()
+
+    def keep(self) -> "Snapshot":
+        """The ledger and the targets as they stand now; nobody may work on them."""
+        self.database.copy("ledger", "kept")
+        layout = self.sandbox.layout
+        return Snapshot(layout.route_file.read_bytes(), layout.service_config.read_bytes())
+
+    def put_back(self, snapshot: "Snapshot", migrate: Callable[[], object]) -> None:
+        """Make it so again."""
+        self.database.copy("kept", "ledger")
+        layout = self.sandbox.layout
+        for path, content in ((layout.route_file, snapshot.routes), (layout.service_config, snapshot.configuration)):
+            temporary = path.with_name(f".{path.name}.chaos")
+            temporary.write_bytes(content)
+            temporary.rename(path)
+        migrate()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Targets at one moment; the ledger's copy is a database beside it."""
+
+    routes: bytes
+    configuration: bytes
+
+
+@contextmanager
+def world(home: Path, plan: Path, *, rate_rps: float, speed: float, engine: bool) -> Iterator[World]:
+    """Start it below `home` and stop it at the end. Sets this process's environment.
+
+    With `engine` the flows run in Prefect's engine, against a server; without, as plain functions (`nursery`).
+    """
+    database = LedgerDatabase(home / "ledger")
+    sandbox = SandboxSettings(rate_rps=rate_rps, plan_speed=speed, scrape_interval_s=0.5)
+    before = dict(os.environ)
+    with Stack(home, StackSettings(watch_interval_s=WATCH_TICK_MS / 1000, sandbox=sandbox)) as stack:
+        try:
+            database.create()
+            if engine:
+                stack.start_server_and_sandbox()
+            else:
+                stack.sandbox = Sandbox.start(home / "sandbox", settings=sandbox)
+                stack.write_environment()
+            assert stack.sandbox is not None
+            own = {
+                ENGINE: "1" if engine else "0",
+                "CHRYSALIS_LEDGER_URL": database.url,
+                "CHRYSALIS_PLANS": str(plan.parent.parent),
+            }
+            environment = {**stack.environment(), **sandbox_variables(stack.sandbox), **own}
+            os.environ.update(environment)
+            settings.cache_clear()
+            Ledger.open(database.url).close()
+            _have_targets_log(stack.sandbox)
+            nursery = Nursery(home / "nursery", environment, [plan])
+            try:
+                with temporary_settings({PREFECT_API_URL: stack.api_url}):
+                    yield World(home, stack, database, nursery, stack.sandbox)
+            finally:
+                nursery.stop()
+        finally:
+            database.remove()
+            os.environ.clear()
+            os.environ.update(before)
+            settings.cache_clear()
+
+
+def _have_targets_log(sandbox: Sandbox) -> None:
+    """Envoy logs each configuration that it takes, PostgreSQL each change of its schema; the service does by itself."""
+    httpx.post(sandbox.state.urls["envoy_admin"] + "/logging?config=debug", timeout=5.0, trust_env=False).raise_for_status()
+    with psycopg.connect(sandbox.state.postgres["uri"], autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET log_statement = 'ddl'")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def kill(pid: int) -> None:
+    """SIGKILL; nothing when it has ended already."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def await_true(reached: Callable[[], Any], what: str, timeout_s: float = START_TIMEOUT_S) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not reached():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {timeout_s:g} s for {what}")
+        time.sleep(0.05)

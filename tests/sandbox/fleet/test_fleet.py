@@ -1,0 +1,229 @@
+"""Three real instances, their layers, their consensus, and the tasks that operate them."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from chrysalis.errors import StaleToken, StepFailed, WriteRefused
+from chrysalis.ledger import NewRollout
+from chrysalis.plan import parse_plan
+from chrysalis.sandbox.sandbox import Sandbox
+from chrysalis.sandbox.settings import SandboxSettings
+from chrysalis.targets.base import Stamp
+from chrysalis.targets.operator import HttpOperator
+from tasks.kinds import KINDS
+from tasks.step import Done
+from tasks.workspace import Workspace, open_ledger
+from tests.sandbox.fixtures import until
+from tests.tasks.conftest import home
+
+__all__ = ["home"]
+
+PLAN = """
+chrysalis: 1
+name: cascade
+service: cascade
+targets:
+  layers: {layers: {url: "${LAYERS_URL}", layers: [R1, R2, R3], instances: [alpha, beta, gamma]}}
+  manager: {versions: {url: "${VERSIONS_URL}"}}
+  regions: {regions: {url: "${REGIONS_URL}", regions: [us-east, us-west]}}
+sources: {prometheus: {prometheus: {url: "http://127.0.0.1:1"}}}
+metrics: {errors: {source: prometheus, unit: ratio, query: errors}}
+triggers: {high: {when: {threshold: {metric: errors, above: 5%}}, respond: roll_back}}
+phases:
+  - name: one
+    steps:
+      - deploy: {target: manager}
+      - activate: {name: two_on_alpha, target: layers, layers: [R2, R1], instances: [alpha]}
+      - activate: {name: third_on_alpha, target: layers, layers: [R3], instances: [alpha]}
+      - activate: {name: first_on_beta, target: layers, layers: [R1], instances: [beta]}
+      - operate: {name: healthy, target: layers, action: check_health, undo: nothing,
+                  arguments: {layers: [R1, R2], instances: [alpha]}}
+operations:
+  restart: {title: Restart alpha, steps: [{operate: {name: restart, target: layers, action: restart_instance,
+            arguments: {instance: alpha}}}]}
+  sync: {title: Sync, steps: [{operate: {name: sync, target: layers, action: force_consensus_sync}}]}
+  west: {title: Fail over, steps: [{operate: {name: west, target: regions, action: redirect_traffic,
+         arguments: {to: us-west}, undo: redirect_back}}]}
+  off: {title: R2 off, steps: [{deactivate: {name: 'off', target: layers, layers: [R1, R2, R3], instances: [alpha]}}]}
+"""
+REGIONS = {"alpha": "us-east", "beta": "us-east", "gamma": "us-west"}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    settings = SandboxSettings(load=False, instances=REGIONS, restart_after_s=0.1)
+    with Sandbox.start(tmp_path_factory.mktemp("fleet"), settings=settings) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def fleet(running: Sandbox) -> Iterator[Sandbox]:
+    """No layer on, nothing wrong."""
+    for name in REGIONS:
+        httpx.put(running.fleet.url(name) + "/state", json={"layers": [], "frameworks_off": [], "value": 1.0})
+    yield running
+    running.fleet_fault()
+
+
+class Rollout:
+    """A rollout of the plan above; each step is run as a phase would run it."""
+
+    def __init__(self) -> None:
+        loaded = parse_plan(PLAN, "cascade")
+        self.plan = loaded.plan
+        ledger = open_ledger()
+        new = NewRollout(
+            plan_name="cascade",
+            service="cascade",
+            version="v2",
+            plan_text=PLAN,
+            plan_hash=loaded.sha256,
+            idempotency_key="k",
+            started_by="ci",
+            reason="test",
+        )
+        self.id = ledger.start_rollout(new, datetime.now(UTC))[0].id
+        self.token = ledger.take_token(self.id, "test", now=datetime.now(UTC))
+
+    def run(self, name: str) -> str:
+        planned = next(step for step in self.plan.all_steps if name in (step.spec.name, step.kind))
+        outcome = KINDS[planned.kind].task.fn(self.id, planned.id, self.token, planned.title)
+        assert isinstance(outcome, Done)
+        return outcome.summary
+
+    def undo(self, name: str) -> str:
+        planned = next(step for step in self.plan.all_steps if name in (step.spec.name, step.kind))
+        undo = KINDS[planned.kind].undo
+        assert undo is not None
+        entries = open_ledger().journal(self.id, step_id=planned.id)
+        return undo(Workspace.open(self.id, self.token), planned, planned.spec, entries[0].detail["before"])
+
+
+@pytest.fixture
+def rollout(home: Path, fleet: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Rollout:
+    for target in ("layers", "versions", "regions"):
+        monkeypatch.setenv(f"{target.upper()}_URL", f"{fleet.fleet.control_url}/{target}")
+    return Rollout()
+
+
+def on(sandbox: Sandbox, instance: str) -> list[str]:
+    layers: list[str] = httpx.get(sandbox.fleet.url(instance) + "/state").json()["layers"]
+    return layers
+
+
+def asked(sandbox: Sandbox, query: str) -> list[dict[str, Any]]:
+    url = sandbox.state.urls["prometheus"] + "/api/v1/query"
+    found: list[dict[str, Any]] = httpx.get(url, params={"query": query}).json()["data"]["result"]
+    return found
+
+
+def test_layers_go_on_from_the_bottom_and_off_from_the_top(rollout: Rollout, fleet: Sandbox) -> None:
+    """In whatever order the plan names them; repeated it switches nothing."""
+    assert "R2, R1 on alpha: on" in rollout.run("two_on_alpha").replace("R1, R2", "R2, R1")
+    assert on(fleet, "alpha") == ["R1", "R2"]
+    assert "0 of 2 switched" in rollout.run("two_on_alpha")
+    rollout.run("third_on_alpha")
+    rollout.run("off")
+    assert on(fleet, "alpha") == []
+    history = httpx.get(fleet.fleet.control_url + "/history").json()
+    last = [(one["action"], one["arguments"]["layer"]) for one in history][-6:]
+    assert last == [*[("activate_layer", f"R{n}") for n in (1, 2, 3)], *[("deactivate_layer", f"R{n}") for n in (3, 2, 1)]]
+
+
+def test_undone_is_what_stood_before(rollout: Rollout, fleet: Sandbox) -> None:
+    """A layer that was on before the step stays on."""
+    rollout.run("two_on_alpha")
+    rollout.run("third_on_alpha")
+    assert rollout.undo("third_on_alpha") == "1 switched off, 0 on, as before"
+    assert on(fleet, "alpha") == ["R1", "R2"]
+    assert rollout.undo("two_on_alpha") == "2 switched off, 0 on, as before"
+    assert on(fleet, "alpha") == []
+
+
+SAME = Stamp(1_000_001, "cascade-1", "x")
+"""The token of a first rollout's first process, as every test here has it."""
+
+
+def test_a_layer_without_the_one_below_it_is_refused(fleet: Sandbox) -> None:
+    """By the target itself, whatever a plan says; and a stale token is refused too."""
+    operator = HttpOperator(fleet.fleet.control_url + "/layers")
+    with pytest.raises(WriteRefused, match="R2 stands on R1, which is off on gamma"):
+        operator.operate("activate_layer", {"layer": "R2", "instance": "gamma"}, SAME)
+    with pytest.raises(StaleToken, match="is older than that of"):
+        operator.operate("activate_layer", {"layer": "R1", "instance": "gamma"}, Stamp(1, "cascade-1", "x"))
+    with pytest.raises(WriteRefused, match=r"no operation 'fly'; there is .*activate_layer"):
+        operator.operate("fly", {}, SAME)
+    assert on(fleet, "gamma") == []
+
+
+def test_a_restarted_instance_is_another_process_with_its_state(rollout: Rollout, fleet: Sandbox) -> None:
+    rollout.run("two_on_alpha")
+    before = fleet.state.pids["instance-alpha"]
+    assert rollout.run("restart") == "alpha was restarted and answers"
+    assert fleet.state.pids["instance-alpha"] != before
+    assert on(fleet, "alpha") == ["R1", "R2"]
+    assert rollout.run("healthy") == "alpha healthy"
+
+
+def test_health_fails_where_a_layer_is_not_on(rollout: Rollout) -> None:
+    with pytest.raises(StepFailed, match="R1, R2 should be on on alpha, and is not"):
+        rollout.run("healthy")
+
+
+def value(sandbox: Sandbox, instance: str) -> float:
+    return float(httpx.get(sandbox.fleet.url(instance) + "/state").json()["value"])
+
+
+def error(sandbox: Sandbox) -> float:
+    return float(httpx.get(sandbox.fleet.url("alpha") + "/state").json()["consensus_error"])
+
+
+def test_instances_that_differ_come_to_agree(fleet: Sandbox) -> None:
+    """By asking each other: each ends near the same value, between what they began with."""
+    for name, begun in (("alpha", 0.0), ("beta", 0.3), ("gamma", 0.6)):
+        httpx.put(fleet.fleet.url(name) + "/state", json={"value": begun})
+    until(lambda: error(fleet) < 1e-3)
+    values = [value(fleet, name) for name in REGIONS]
+    assert max(values) - min(values) < 0.01
+    assert all(0.05 < one < 0.55 for one in values)
+
+
+def test_one_that_drifts_is_seen_and_a_sync_brings_it_back(rollout: Rollout, fleet: Sandbox) -> None:
+    """The error passes the document's 0.05 while it hears nobody; with the cause gone, one sync is enough."""
+    fleet.fleet_fault(diverging="gamma")
+    until(lambda: error(fleet) > 0.05)
+    fleet.fleet_fault()
+    assert "alpha, beta, gamma agree on" in rollout.run("sync")
+    until(lambda: error(fleet) < 0.01)
+
+
+def test_traffic_goes_to_the_other_region_and_back(rollout: Rollout, fleet: Sandbox) -> None:
+    regions = HttpOperator(fleet.fleet.control_url + "/regions")
+    assert rollout.run("west") == "all traffic goes to us-west"
+    assert regions.read()["regions"]["traffic"] == "us-west"
+    assert rollout.undo("west") == "all traffic goes to us-east again"
+    assert regions.read()["regions"]["traffic"] == "us-east"
+
+
+def test_a_version_comes_up_beside_the_one_that_serves_and_is_stopped_again(rollout: Rollout, fleet: Sandbox) -> None:
+    versions = HttpOperator(fleet.fleet.control_url + "/versions")
+    assert "v2 runs beside v1" in rollout.run("deploy")
+    assert versions.read()["versions"]["running"] == ["v1", "v2"]
+    assert rollout.undo("deploy") == "v2 stopped"
+    assert versions.read()["versions"] == {"current": "v1", "previous": None, "running": ["v1"]}
+
+
+def test_what_prometheus_sees_is_the_documents_own(rollout: Rollout, fleet: Sandbox) -> None:
+    """The names of the document, by instance; a layer that is off says nothing, and one that is on its amplification."""
+    rollout.run("two_on_alpha")
+    until(lambda: [one["value"][1] for one in asked(fleet, "min(r2_alpha_amplification)")] == ["2.07"])
+    assert asked(fleet, "r3_beta_amplification") == []
+    on_ = {one["metric"]["instance"] for one in asked(fleet, 'layer_enabled{layer="R2"} == 1')}
+    assert on_ == {"alpha"}
+    assert [one["value"][1] for one in asked(fleet, 'min(up{job="instance_coordinator"})')] == ["1"]
+    until(lambda: bool(asked(fleet, "sum(rate(framework_operations_total[5s])) > 0")))
