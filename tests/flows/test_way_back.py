@@ -26,7 +26,7 @@ def test_a_breach_while_a_sign_off_is_waited_for_is_taken_back_at_once(desk: Des
     until(lambda: desk.stack.state(ended.flow_run_id or "") == ("FAILED", "RolledBack"), f"a red run; it was {state}")
 
 
-def test_a_mode_that_a_person_chose_is_left_on_the_way_back(desk: Desk) -> None:
+def test_the_way_back_leads_out_of_a_mode_that_a_person_chose(desk: Desk) -> None:
     def emergence() -> object:
         answer = httpx.get(desk.stack.sandbox.state.urls["service"] + "/api/config", trust_env=False).json()
         return answer["features"]["emergence"]
