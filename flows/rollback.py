@@ -16,11 +16,13 @@ from tasks.rolling_back import (
     fail_rollback,
     hold_rollback,
     plan_rollback,
+    put_values_back,
     take_part_back,
     take_weight_down,
     to_run,
     to_undo,
     undo_step,
+    values_changed,
     verify_rollback,
 )
 from tasks.step import Waiting, log, run_name
@@ -46,6 +48,8 @@ def rollback(rollout_id: str, token: int, to_percent: int | None, reason: str, b
             if spec.undo:
                 for step_id in to_undo(rollout_id, token):
                     undo_step(rollout_id, token, step_id)
+            if values_changed(rollout_id, token):
+                put_values_back(rollout_id, token, reason, by)
             for planned in to_run(rollout_id, token):
                 outcome_of_step = KINDS[planned.kind].task(rollout_id, planned.id, token, run_name(planned))
                 if isinstance(outcome_of_step, Waiting):

@@ -34,10 +34,12 @@ from tasks.notify import tell
 from tasks.permission import require
 from tasks.safety import make_safe
 from tasks.step import log, stood_before
+from tasks.values import changed_values, held_ladders, set_values, to_put_back
 from tasks.workspace import Workspace, open_ledger
 
 Asked = Literal["roll_back", "abort", "pause"]
 WEIGHT_STEP = "rollback.weight"
+VALUES_STEP = "rollback.values"
 VERIFY_STEP = "rollback.verify"
 PARTIAL_STEP = "rollback.partial"
 TRY_AGAIN_AFTER_S = 5.0
@@ -118,6 +120,31 @@ def undo_step(rollout_id: str, token: int, step_id: str) -> str:
     _end(workspace, own_id, "done", {"summary": did})
     log().info("undid %s: %s", step_id, did)
     return did
+
+
+def values_changed(rollout_id: str, token: int) -> bool:
+    """Whether the watch changed values in this rollout that were not put back on this way back yet."""
+    workspace = Workspace.open(rollout_id, token)
+    return not workspace.rollout.dry_run and not _done(workspace, VALUES_STEP) and changed_values(workspace)
+
+
+@task(name="values", task_run_name="put back what the watch changed", persist_result=False, cache_policy=NO_CACHE)
+def put_values_back(rollout_id: str, token: int, reason: str, by: str) -> str:
+    """Put back what triggers and ladders changed: once the rollout has ended nobody watches for their recovery.
+
+    Raises TargetError, StaleToken; the way back is tried again until it works.
+    """
+    workspace = Workspace.open(rollout_id, token)
+    _begin(workspace, VALUES_STEP, {})
+    wanted = to_put_back(workspace)
+    for target, values in wanted.items():
+        set_values(workspace, target, values, f"way back: {reason}", actor=by)
+    parts = [f"{target} {name}={value}" for target, values in wanted.items() for name, value in values.items()]
+    parts += [f"left in {ladder.modes[-1]}: only a person leads out of it" for ladder in held_ladders(workspace)]
+    summary = ", ".join(parts) or "stands as before"
+    _end(workspace, VALUES_STEP, "done", {"summary": summary})
+    log().info("put back: %s", summary)
+    return summary
 
 
 @task(name="verify", persist_result=False, cache_policy=NO_CACHE)
