@@ -189,6 +189,7 @@ def _watch(plan: str, version: str, soaks: int) -> Loop:
     from chrysalis.clock import utc_now
     from tasks.fast_looks import looking_fast
     from tasks.lifecycle import arm, register, take_over
+    from tasks.pauses import without_pauses
     from tasks.sentry import Sentry
     from tasks.workspace import Workspace, open_ledger
 
@@ -205,11 +206,13 @@ def _watch(plan: str, version: str, soaks: int) -> Loop:
             router.write(WEIGHT, workspace.stamp("weight"))
         arm(rollout.id, token, workspace.plan.phases[0])
         sentry = Sentry(ledger, lambda run, nudge: False, f"bench-{version}", interval_s)
-        with looking_fast(sentry, INTERVAL_S) if plan == "fast" or soaks > 1 else nullcontext():
+        looks = looking_fast(sentry, INTERVAL_S) if plan == "fast" or soaks > 1 else nullcontext()
+        with without_pauses() as between_ticks, looks:
             due = time.monotonic()
             while not stop.wait(max(0.0, due - time.monotonic())):
                 due = time.monotonic() + interval_s
                 sentry.tick(utc_now())
+                between_ticks()
                 if all(post.findings.keys() >= post.slow.keys() | post.fast.keys() for post in sentry.roster.posts):
                     ready.set()
         sentry.close()

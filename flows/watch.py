@@ -15,6 +15,7 @@ from chrysalis.clock import utc_now
 from chrysalis.errors import LedgerUnavailable
 from chrysalis.ledger.origin import came_by
 from tasks.fast_looks import looking_fast
+from tasks.pauses import without_pauses
 from tasks.prefect_api import wake
 from tasks.sentry import Sentry
 from tasks.step import log
@@ -31,12 +32,13 @@ def watch(hours: float = HOURS) -> State[None]:
     sentry = Sentry(open_ledger(), wake, f"{socket.gethostname()}:{os.getpid()}", interval_s)
     log().info("watching every %.2f s", interval_s)
     ends = time.monotonic() + hours * 3600
-    with looking_fast(sentry, settings().fast_interval_s):
+    with without_pauses() as between_ticks, looking_fast(sentry, settings().fast_interval_s):
         while (started := time.monotonic()) < ends:
             try:
                 sentry.tick(utc_now())
             except LedgerUnavailable as error:
                 log().error("the ledger is out of reach: %s", error)
+            between_ticks()
             time.sleep(max(0.0, started + interval_s - time.monotonic()))
     sentry.close()
     return Completed(message="another watch takes over")
