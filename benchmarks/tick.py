@@ -39,7 +39,9 @@ def run() -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="chrysalis-bench-", dir=_memory_disk()) as home:
         folder = Path(home)
         with prometheus_with(max(SIZES), folder) as served:
-            os.environ.update({"PROMETHEUS_URL": served.url, "ENVOY_ADMIN_URL": "http://127.0.0.1:9", "ENVOY_ROUTE_FILE": "unused"})
+            os.environ.update(
+                {"PROMETHEUS_URL": served.url, "ENVOY_ADMIN_URL": "http://127.0.0.1:9", "ENVOY_ROUTE_FILE": "unused"}
+            )
             os.environ["CHRYSALIS_HOME"] = home
             taken = {size: _ticks(size, folder, served) for size in SIZES}
             results.append(_memory(folder))

@@ -72,6 +72,15 @@ class Bounded(Condition):
         shown, against = show_pair(value, limit, unit)
         return Compared(kept, f"{what} {shown} {sign_of(kind, kept=kept)} {against}", {"limit": limit})
 
+    def breaks(self, value: float, unit: str) -> bool:
+        """Whether `value` (in `unit`) breaks the bound: `compare` without words. Raises UnitError."""
+        low, high = self._limits(unit)
+        if self.above is not None:
+            return not keeps("above", value, low)
+        if self.below is not None:
+            return not keeps("below", value, high)
+        return not low <= value <= high
+
     def _limits(self, unit: str) -> tuple[float, float]:
         if self.between is not None:
             return self.between[0].to(unit), self.between[1].to(unit)
