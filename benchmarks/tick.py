@@ -29,7 +29,7 @@ LIMITED = 1_000
 CURVE = Path("bench-tick.svg")
 FEW = 5
 MANY_TICKS = 10_000
-MOST_S = 240.0
+MOST_S = 150.0
 """The many ticks take at most this; a machine that is slower does fewer, and the figure's name says how many."""
 
 

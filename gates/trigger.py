@@ -109,9 +109,10 @@ class Trigger(Spec):
         if state.phase != "inactive" or self.when is None:
             return False
         try:
-            return self.when.plainly_fails(observations, now_s)
+            plainly: bool = self.when.plainly_fails(observations, now_s)
         except Exception:
             return False  # a fault of the judge is told by `judge`
+        return plainly
 
     def recovered(self, observations: Observations, now_s: float) -> bool | None:
         """The truth of the recovery condition; None without one or without data."""
