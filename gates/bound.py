@@ -9,7 +9,8 @@ from typing import NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from gates.condition import Condition
+from gates.condition import Condition, Truths
+from gates.observation import FloatArray
 from gates.units import Quantity, UnitError, show, show_pair
 
 _KINDS = ("above", "below", "at_least", "at_most", "between")
@@ -80,6 +81,17 @@ class Bounded(Condition):
         if self.below is not None:
             return not keeps("below", value, high)
         return not low <= value <= high
+
+    def keeps_each(self, values: FloatArray, unit: str) -> Truths:
+        """Whether each of `values` (in `unit`) keeps the bound; NaN keeps none. Raises UnitError as `compare`."""
+        low, high = self._limits(unit)
+        match self.bound_kind:
+            case "above":
+                return values > low
+            case "below":
+                return values < high
+            case _:
+                return (values >= low) & (values <= high)
 
     def _limits(self, unit: str) -> tuple[float, float]:
         if self.between is not None:

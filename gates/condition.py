@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from gates.observation import Need, Observations
+from gates.observation import FloatArray, Need, Observations
 from gates.verdict import Finding, Mode, Verdict
 
+Truths = NDArray[np.bool_]
 Direction = Literal["higher_is_better", "lower_is_better", "neither"]
 
 
@@ -58,6 +61,11 @@ class Condition(Spec):
         """
         del observations, now_s
         return False
+
+    def at_moments(self, observations: Observations, moments: FloatArray) -> tuple[Truths, Truths] | None:
+        """Whether it was known, and whether it passed, at each of many moments (unix seconds): what `judge` says at each,
+        found at once. None where that takes judging each."""
+        return None
 
     def finding(
         self,
