@@ -16,6 +16,7 @@ from chrysalis.errors import LedgerUnavailable, StaleToken
 from chrysalis.ledger import Ledger
 from chrysalis.ledger.origin import came_by
 from tasks.fast_looks import looking_fast
+from tasks.pauses import without_pauses
 from tasks.prefect_api import wake
 from tasks.sentry import Sentry
 from tasks.step import log
@@ -36,7 +37,8 @@ def watch(hours: float = HOURS) -> State[None]:
     sentry = Sentry(ledger, wake, f"{socket.gethostname()}:{os.getpid()}", interval_s)
     log().info("watching every %.2f s", interval_s)
     last = time.monotonic()
-    with sentry.standby.on_duty(), looking_fast(sentry, settings().fast_interval_s):
+    looks = looking_fast(sentry, settings().fast_interval_s)
+    with without_pauses() as between_ticks, sentry.standby.on_duty(), looks:
         while (started := time.monotonic()) < ends:
             try:
                 sentry.tick(utc_now(), started - last)
@@ -46,6 +48,7 @@ def watch(hours: float = HOURS) -> State[None]:
             except LedgerUnavailable as error:
                 log().error("the ledger is out of reach: %s", error)
                 sentry.standby.begin(str(error))
+            between_ticks()
             time.sleep(max(0.0, started + interval_s - time.monotonic()))
     try:
         sentry.close()

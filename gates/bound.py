@@ -73,6 +73,15 @@ class Bounded(Condition):
         shown, against = show_pair(value, limit, unit)
         return Compared(kept, f"{what} {shown} {sign_of(kind, kept=kept)} {against}", {"limit": limit})
 
+    def breaks(self, value: float, unit: str) -> bool:
+        """Whether `value` (in `unit`) breaks the bound: `compare` without words. Raises UnitError."""
+        low, high = self._limits(unit)
+        if self.above is not None:
+            return not keeps("above", value, low)
+        if self.below is not None:
+            return not keeps("below", value, high)
+        return not low <= value <= high
+
     def keeps_each(self, values: FloatArray, unit: str) -> Truths:
         """Whether each of `values` (in `unit`) keeps the bound; NaN keeps none. Raises UnitError as `compare`."""
         low, high = self._limits(unit)

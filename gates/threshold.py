@@ -78,6 +78,16 @@ class Threshold(Bounded):
         except UnitError as error:
             return self.unknown(f"{self.metric}: {error}")
 
+    def plainly_fails(self, observations: Observations, now_s: float) -> bool:
+        if self.held is not None or self.over is not None:
+            return False
+        stale_s = None if self.stale_after is None else self.stale_after.total_seconds()
+        found = newest(observations, self.selector, now_s=now_s, stale_after_s=stale_s)
+        try:
+            return not isinstance(found, Missing) and self.breaks(found[0], found[1].unit)
+        except UnitError:
+            return False
+
     def at_moments(self, observations: Observations, moments: FloatArray) -> tuple[Truths, Truths] | None:
         """Only for a statistic that lies between the smallest and the largest sample: where no sample of a window breaks
         the bound, the statistic does not either. None where there is no series."""

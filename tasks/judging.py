@@ -9,7 +9,7 @@ from gates.condition import Condition
 from gates.observation import Observations, Selector, Series, Unavailable
 from gates.response import Firing, Made, due
 from gates.trigger import Trigger, TriggerState, step, truth_of
-from gates.verdict import Finding
+from gates.verdict import Finding, Verdict
 from gates.window import Missing, newest
 from tasks.workspace import Measured, Workspace
 
@@ -23,6 +23,8 @@ values that were changed for triggers that may recover, where each ladder stands
 series are there, and one that is missing is missed. They outlive a change of phase."""
 MOST_MADE = 50
 _FRESH = TriggerState()
+_QUIET = Finding(Verdict.FAIL, "no breach")
+"""Of a trigger that is inactive and plainly stays so: its words are never read, and thousands of them take time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,12 @@ def judge_triggers(
     after = {name: states.triggers[name] for name in others if name in states.triggers}
     findings: dict[str, Finding] = {}
     moved = False
+    quiet = TriggerState(last_s=now_s)
     for name, trigger in triggers.items():
         before = states.triggers.get(name, _FRESH)
+        if trigger.when is not None and trigger.is_quiet(before, measured.of(trigger.when), now_s):
+            after[name], findings[name] = quiet, _QUIET
+            continue
         finding = _breach(trigger, measured, now_s)
         truth = name in set_off if trigger.manual else truth_of(finding)
         state = step(trigger, before, truth, now_s, max_gap_s, recovered=_recovered(trigger, measured, now_s))
@@ -155,7 +161,7 @@ def blindness(triggers: Mapping[str, Trigger], measured: Measured, judgement: Ju
     """
     known = judgement.states.known
     for name, trigger in triggers.items():
-        if trigger.when is None:
+        if trigger.when is None or judgement.findings[name] is _QUIET:
             continue
         unknown = truth_of(judgement.findings[name]) is None
         for need in trigger.when.needs():

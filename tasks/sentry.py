@@ -12,6 +12,7 @@ A soak is counted by what was watched: the time since the last tick, at most `MO
 when a source could not be asked. That time, and every silence, is measured by a steady clock: the wall clock may be set.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -50,6 +51,8 @@ LEASE_TICKS = 20
 LEASE_AT_LEAST_S = 5.0
 HANDS = 8
 """Responses made at the same time."""
+GIVE_WAY_S = 0.5
+"""How long a tick holds its breath, at most, while a fast look has something made safe."""
 SET_OFF = "set_off"
 
 
@@ -100,6 +103,8 @@ class Sentry:
     def __post_init__(self) -> None:
         self.roster = Roster(self.ledger)
         self.waker = Waker(self.wake)
+        self._calm = threading.Event()
+        self._calm.set()
         self.standby = Standby(Spool(settings().home / SPOOL), self.interval_s)
 
     def tick(self, now: datetime, passed_s: float | None = None) -> int:
@@ -144,6 +149,7 @@ class Sentry:
                 post.looked_fast_at = now
                 post.blind_fast = blindness(post.fast, seen, judgement, exposed=_exposed(post))
                 if judgement.due and not _going_back(post):
+                    self._calm.clear()
                     answering = self._hands.submit(self._answer, post, judgement)
             except Exception:
                 log().exception("%s could not be looked at", post.id)
@@ -197,6 +203,7 @@ class Sentry:
         looks: list[Look] = []
         answering: list[Future[None]] = []
         for post, seen in zip(posts, measured, strict=True):
+            self._give_way()
             if seen is None or not post.lock.acquire(blocking=False):
                 continue
             answer: Future[None] | None = None
@@ -265,6 +272,14 @@ class Sentry:
                 self._keep(post, before)
             finally:
                 post.lock.release()
+                if measured is None:
+                    self._calm.set()
+
+    def _give_way(self) -> None:
+        """Leave the interpreter to an answer of a fast look, once, and not to one that hangs."""
+        if not self._calm.is_set():
+            self._calm.wait(GIVE_WAY_S)
+            self._calm.set()
 
     def _keep(self, post: Post, before: States) -> None:
         """Save at once what was done, so that a watch that takes over does not do it again."""
@@ -361,6 +376,7 @@ class Sentry:
         ticks: list[Tick] = []
         over: set[int] = set()
         for index, (glance, watched_s) in enumerate(glances):
+            self._give_way()
             if (found := measured.get(index, NOTHING_MEASURED)) is None:
                 continue
             settled = settle(self.ledger, replace(glance, measured=found) if index in measured else glance, watched_s)
