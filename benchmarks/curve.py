@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT, LEFT, TOP = 420, 340, 60, 50
+WIDTH, HEIGHT, LEFT, TOP = 420, 390, 60, 50
 PLOT_WIDTH, PLOT_HEIGHT = 330, 220
 LABEL_WIDTH = 26.0
 COLOURS = ("#1b6ca8", "#c8553d", "#3a7d44", "#8e5ea2", "#7f7f7f")
+DASHES = ("none", "7 4", "2 3", "10 3 2 3", "1 5")
+"""So that lines can be told apart without their colours, and where one lies on another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +46,26 @@ def _chart(title: str, x_name: str, lines: Sequence[Line]) -> str:
         y = TOP + (1 - share) * PLOT_HEIGHT
         parts.append(f'<line x1="{LEFT}" x2="{LEFT + PLOT_WIDTH}" y1="{y}" y2="{y}" stroke="#dddddd"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{share:.0%}</text>')
-    labelled = -LABEL_WIDTH
+    taken = [-LABEL_WIDTH] * 2
     for x in xs:
         place = float(at(x, 0.0).split(",")[0])
-        if place - labelled < LABEL_WIDTH:
+        row = next((row for row, last in enumerate(taken) if place - last >= LABEL_WIDTH), None)
+        if row is None:
             continue
-        labelled = place
-        parts.append(f'<text x="{place}" y="{TOP + PLOT_HEIGHT + 16}" text-anchor="middle">{x:g}</text>')
+        taken[row] = place
+        parts.append(f'<text x="{place}" y="{TOP + PLOT_HEIGHT + 16 + 11 * row}" text-anchor="middle">{x:g}</text>')
     middle = LEFT + PLOT_WIDTH / 2
     parts.append(f'<text x="{middle}" y="{TOP + PLOT_HEIGHT + 34}" text-anchor="middle">{escape(x_name)}</text>')
     for number, line in enumerate(lines):
-        colour = COLOURS[number % len(COLOURS)]
+        colour, dash = COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)]
         path = " ".join(at(x, share) for x, share in line.points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        stroke = f'stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}"'
+        parts.append(f'<polyline points="{path}" fill="none" {stroke}/>')
         parts.extend(
             f'<circle cx="{point.split(",")[0]}" cy="{point.split(",")[1]}" r="3" fill="{colour}"/>'
             for point in path.split()
         )
-        key_x, key_y = LEFT + 170 * (number % 2), TOP + PLOT_HEIGHT + 50 + 14 * (number // 2)
-        parts.append(f'<text x="{key_x}" y="{key_y}" fill="{colour}">{escape(line.name)}</text>')
+        key_y = TOP + PLOT_HEIGHT + 54 + 16 * number
+        parts.append(f'<line x1="{LEFT}" x2="{LEFT + 30}" y1="{key_y - 4}" y2="{key_y - 4}" {stroke}/>')
+        parts.append(f'<text x="{LEFT + 38}" y="{key_y}">{escape(line.name)}</text>')
     return "".join(parts)

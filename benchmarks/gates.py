@@ -117,6 +117,12 @@ KINDS = (
         {"sequential": {"metric": "e", "requests": "r", "over": WINDOW}},
         _mann_whitney,
     ),
+    Kind("canary_score of two metrics", {"canary_score": {"metrics": [{"metric": "m"}, {"metric": "e"}]}}, _mann_whitney),
+    Kind(
+        "stable, count over 10 min, 30 min",
+        {"stable": {"of": [{"count": {"metric": "n", "at_most": 3, "over": "10m"}}], "for": "30m"}},
+        _rolling,
+    ),
     Kind(
         "stable, threshold, 30 min",
         {"stable": {"of": [{"threshold": {"metric": "m", "below": 900}}], "for": "30m"}},

@@ -6,14 +6,17 @@ from typing import Annotated
 import typer
 
 from chrysalis.cli_common import By, Json, Reason, RolloutId, acting, answer, print_json, wake
+from chrysalis.clock import utc_now
 from chrysalis.errors import TargetError
 from gates.progress import Outcome
 from tasks import ladders, operations, rolling_back, triggers
 from tasks import measure as measurements
+from tasks.healthier import require_healthier
 from tasks.lifecycle import end, take_over
 from tasks.safety import make_safe
 from tasks.workspace import Workspace
 
+Force = Annotated[bool, typer.Option("--force", help="Also when the stable side is worse off than the canary.")]
 ASKED_HERE = "asked for on the command line"
 
 
@@ -21,18 +24,30 @@ def rollback(
     rollout_id: RolloutId,
     to: Annotated[int, typer.Option(min=0, max=99, help="Only lower the weight to this percentage, and hold.")] = 0,
     reason: Reason = ASKED_HERE,
+    force: Force = False,
     by: By = "",
     as_json: Json = False,
 ) -> None:
     """Take it back: the traffic now, from here; everything else by the rollout's own run."""
-    rolling_back.ask_as(acting(by), rollout_id, "roll_back", reason=reason, to_percent=to or None)
+    _require_healthier(rollout_id, force)
+    rolling_back.ask_as(acting(by), rollout_id, "roll_back", reason=reason, to_percent=to or None, force=force)
     _make_safe(rollout_id, to, reason, acting(by), ends=Outcome.ROLLED_BACK, as_json=as_json)
 
 
-def abort(rollout_id: RolloutId, reason: Reason = ASKED_HERE, by: By = "", as_json: Json = False) -> None:
+def abort(
+    rollout_id: RolloutId, reason: Reason = ASKED_HERE, force: Force = False, by: By = "", as_json: Json = False
+) -> None:
     """Stop it: the traffic off the canary now, and nothing else undone."""
-    rolling_back.ask_as(acting(by), rollout_id, "abort", reason=reason)
+    _require_healthier(rollout_id, force)
+    rolling_back.ask_as(acting(by), rollout_id, "abort", reason=reason, force=force)
     _make_safe(rollout_id, 0, reason, acting(by), ends=Outcome.ABORTED, as_json=as_json)
+
+
+def _require_healthier(rollout_id: str, force: bool) -> None:
+    """Raises SickerSide, and nothing was asked, when the traffic is better off where it is."""
+    workspace = Workspace.open(rollout_id, 0)
+    if not force and workspace.rollout.active and workspace.rollout.weight_percent:
+        require_healthier(workspace, utc_now())
 
 
 def _make_safe(rollout_id: str, percent: int, reason: str, who: str, *, ends: Outcome, as_json: bool) -> None:

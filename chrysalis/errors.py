@@ -5,13 +5,15 @@ ChrysalisError
 ├── SettingsError       a setting is missing or unusable
 ├── LedgerError
 │   ├── ServiceBusy     another rollout of the same service is active
+│   ├── TargetBusy      another rollout changes the same target
 │   ├── UnknownRollout  no such rollout
 │   ├── StaleToken      a newer worker has taken over this rollout; stop and change nothing
 │   └── LedgerUnavailable   the ledger's database cannot be reached
 ├── TargetError
 │   ├── TargetUnavailable   the target cannot be reached; may be repeated
 │   ├── WriteRefused        the target refused the change
-│   └── WriteNotVerified    the target answered, and reads back something else
+│   ├── WriteNotVerified    the target answered, and reads back something else
+│   └── SickerSide          traffic would go to the side that is worse off; nothing was moved
 ├── MetricError
 │   ├── SourceUnavailable   the source cannot be reached; the verdict is INCONCLUSIVE
 │   └── QueryError          the source answered that the query is wrong
@@ -47,6 +49,10 @@ class ServiceBusy(LedgerError):
     """Another rollout of the same service is active."""
 
 
+class TargetBusy(LedgerError):
+    """Another active rollout changes the same target."""
+
+
 class UnknownRollout(LedgerError):
     """No such rollout."""
 
@@ -77,6 +83,10 @@ class WriteRefused(TargetError):
 
 class WriteNotVerified(TargetError):
     """The target answered, and reads back something else."""
+
+
+class SickerSide(TargetError):
+    """Traffic would go to the side that is worse off; nothing was moved."""
 
 
 class MetricError(ChrysalisError):

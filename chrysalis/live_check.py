@@ -66,12 +66,14 @@ def live_problems(
         where = f"metrics.{name}"
         asked = {need.selector: observations[need.selector] for need in needs if need.selector.metric == name}
         reached = [one for one in asked.values() if isinstance(one, Series)]
-        problems += [LiveProblem(severity, where, said) for severity, said in _data(name, asked, plan)]
-        problems += [LiveProblem("error", where, said) for said in dict.fromkeys(_magnitude(name, metric, reached))]
         source = sources.get(metric.source)
+        missing = list(missing_names(source, metric, asked_at)) if isinstance(source, PrometheusSource) and reached else []
+        # A name that Prometheus does not know says all: that there is no data follows from it.
+        problems += [LiveProblem("error", where, said) for said in missing]
+        if not missing:
+            problems += [LiveProblem(severity, where, said) for severity, said in _data(name, asked, plan)]
+        problems += [LiveProblem("error", where, said) for said in dict.fromkeys(_magnitude(name, metric, reached))]
         if isinstance(source, PrometheusSource) and reached:
-            missing = missing_names(source, metric, asked_at)
-            problems += [LiveProblem("error", where, said) for said in missing]
             known[name] = sampling(source, metric, asked_at)
             problems += [LiveProblem(severity, where, said) for severity, said in _rate(metric, source, known[name])]
     for use in found:
@@ -112,7 +114,8 @@ def _data(name: str, asked: Mapping[Selector, Series | Unavailable], plan: Plan)
         elif selector.side == "canary" and there - {"canary"}:
             yield "warning", "no data of canary now; right only while no traffic reaches it"
         elif len(answer):
-            yield "error", f"no value{side} now: its {len(answer)} samples are NaN; the query divides by 0, or has no input"
+            samples = "only sample is" if len(answer) == 1 else f"{len(answer)} samples are all"
+            yield "error", f"no value{side} now: its {samples} NaN; the query divides by 0, or has no input"
         else:
             yield "error", f"no data{side} now: the query answers with nothing"
 

@@ -3,7 +3,7 @@
 from prefect import State, flow
 from prefect.states import Completed, Failed
 
-from chrysalis.errors import ChrysalisError, NotAllowed, StaleToken, TargetUnavailable
+from chrysalis.errors import ChrysalisError, NotAllowed, SickerSide, StaleToken, TargetUnavailable
 from chrysalis.ledger.origin import came_by
 from gates.progress import Outcome, RollBack
 from tasks.decide import decide
@@ -16,11 +16,13 @@ from tasks.rolling_back import (
     fail_rollback,
     hold_rollback,
     plan_rollback,
+    put_values_back,
     take_part_back,
     take_weight_down,
     to_run,
     to_undo,
     undo_step,
+    values_changed,
     verify_rollback,
 )
 from tasks.step import Waiting, log, run_name
@@ -46,6 +48,8 @@ def rollback(rollout_id: str, token: int, to_percent: int | None, reason: str, b
             if spec.undo:
                 for step_id in to_undo(rollout_id, token):
                     undo_step(rollout_id, token, step_id)
+            if values_changed(rollout_id, token):
+                put_values_back(rollout_id, token, reason, by)
             for planned in to_run(rollout_id, token):
                 outcome_of_step = KINDS[planned.kind].task(rollout_id, planned.id, token, run_name(planned))
                 if isinstance(outcome_of_step, Waiting):
@@ -54,8 +58,8 @@ def rollback(rollout_id: str, token: int, to_percent: int | None, reason: str, b
         end_rollback(rollout_id, token, outcome, reason)
     except StaleToken as error:
         return Completed(name="Superseded", message=str(error), data="superseded")
-    except TargetUnavailable as error:
-        hold_rollback(rollout_id, token, str(error))
+    except (TargetUnavailable, SickerSide) as error:
+        hold_rollback(rollout_id, token, error)
         return Failed(name=HELD, message=str(error), data="held")
     except ChrysalisError as error:
         log().error("the way back is stuck: %s", error)
@@ -65,14 +69,17 @@ def rollback(rollout_id: str, token: int, to_percent: int | None, reason: str, b
 
 
 @flow(name="rollback-now", flow_run_name="rollback {rollout_id}", persist_result=False)
-def rollback_now(rollout_id: str, reason: str, by: str = "on-call", to_percent: int | None = None) -> State[str]:
+def rollback_now(
+    rollout_id: str, reason: str, by: str = "on-call", to_percent: int | None = None, force: bool = False
+) -> State[str]:
     """On-call's own way back: works whether or not the rollout's own run is alive.
 
-    `to_percent` above 0 only lowers the weight and holds. Ends red when the way back could not be proven.
+    `to_percent` above 0 only lowers the weight and holds. `force` moves the traffic also when the stable side is worse off.
+    Ends red when the way back could not be proven.
     """
     came_by("on-call flow")
     try:
-        ask_as(by, rollout_id, "roll_back", reason=reason, to_percent=to_percent)
+        ask_as(by, rollout_id, "roll_back", reason=reason, to_percent=to_percent, force=force)
     except NotAllowed as error:
         return Failed(name="Refused", message=str(error))
     token = take_over(rollout_id)

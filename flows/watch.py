@@ -12,9 +12,11 @@ from prefect import State, flow
 from prefect.states import Completed
 
 from chrysalis.clock import utc_now
-from chrysalis.errors import LedgerUnavailable
+from chrysalis.errors import LedgerUnavailable, StaleToken
+from chrysalis.ledger import Ledger
 from chrysalis.ledger.origin import came_by
 from tasks.fast_looks import looking_fast
+from tasks.pauses import without_pauses
 from tasks.prefect_api import wake
 from tasks.sentry import Sentry
 from tasks.step import log
@@ -28,15 +30,39 @@ def watch(hours: float = HOURS) -> State[None]:
     """Tick until the time is over. An unreachable ledger does not end it: it looks again at the next tick."""
     came_by("watch")
     interval_s = settings().watch_interval_s
-    sentry = Sentry(open_ledger(), wake, f"{socket.gethostname()}:{os.getpid()}", interval_s)
-    log().info("watching every %.2f s", interval_s)
     ends = time.monotonic() + hours * 3600
-    with looking_fast(sentry, settings().fast_interval_s):
+    ledger = _await_ledger(ends, interval_s)
+    if ledger is None:
+        return Completed(message="the ledger was out of reach all the time")
+    sentry = Sentry(ledger, wake, f"{socket.gethostname()}:{os.getpid()}", interval_s)
+    log().info("watching every %.2f s", interval_s)
+    last = time.monotonic()
+    looks = looking_fast(sentry, settings().fast_interval_s)
+    with without_pauses() as between_ticks, sentry.standby.on_duty(), looks:
         while (started := time.monotonic()) < ends:
             try:
-                sentry.tick(utc_now())
+                sentry.tick(utc_now(), started - last)
+                last = started
+            except StaleToken as error:
+                log().warning("%s", error)
             except LedgerUnavailable as error:
                 log().error("the ledger is out of reach: %s", error)
+                sentry.standby.begin(str(error))
+            between_ticks()
             time.sleep(max(0.0, started + interval_s - time.monotonic()))
-    sentry.close()
+    try:
+        sentry.close()
+    except LedgerUnavailable as error:
+        log().error("the watch's lease runs out by itself: %s", error)
     return Completed(message="another watch takes over")
+
+
+def _await_ledger(ends: float, interval_s: float) -> Ledger | None:
+    """The ledger, once it can be opened; None when that does not come about until `ends`."""
+    while time.monotonic() < ends:
+        try:
+            return open_ledger()
+        except LedgerUnavailable as error:
+            log().error("the ledger is out of reach: %s", error)
+            time.sleep(interval_s)
+    return None

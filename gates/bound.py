@@ -9,7 +9,8 @@ from typing import NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from gates.condition import Condition
+from gates.condition import Condition, Truths
+from gates.observation import FloatArray
 from gates.units import Quantity, UnitError, show, show_pair
 
 _KINDS = ("above", "below", "at_least", "at_most", "between")
@@ -71,6 +72,26 @@ class Bounded(Condition):
         kept = keeps(kind, value, limit)
         shown, against = show_pair(value, limit, unit)
         return Compared(kept, f"{what} {shown} {sign_of(kind, kept=kept)} {against}", {"limit": limit})
+
+    def breaks(self, value: float, unit: str) -> bool:
+        """Whether `value` (in `unit`) breaks the bound: `compare` without words. Raises UnitError."""
+        low, high = self._limits(unit)
+        if self.above is not None:
+            return not keeps("above", value, low)
+        if self.below is not None:
+            return not keeps("below", value, high)
+        return not low <= value <= high
+
+    def keeps_each(self, values: FloatArray, unit: str) -> Truths:
+        """Whether each of `values` (in `unit`) keeps the bound; NaN keeps none. Raises UnitError as `compare`."""
+        low, high = self._limits(unit)
+        match self.bound_kind:
+            case "above":
+                return values > low
+            case "below":
+                return values < high
+            case _:
+                return (values >= low) & (values <= high)
 
     def _limits(self, unit: str) -> tuple[float, float]:
         if self.between is not None:

@@ -30,10 +30,10 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, mo
 
 from gates.amount import exact, limit_of, misfit, rounded
 from gates.bound import keeps, sign_of
-from gates.condition import Condition, MetricFacts
+from gates.condition import Condition, MetricFacts, Truths
 from gates.observation import FloatArray, Need, Observations, Selector, Side
 from gates.statistic import Statistic, of_values
-from gates.threshold import Truths, number_problems, unknown_metric, window_problems
+from gates.threshold import number_problems, unknown_metric, window_problems
 from gates.units import Duration, Quantity, UnitError, format_duration, parse_duration, show, show_pair
 from gates.verdict import Finding, Verdict
 from gates.window import Missing, name_of, newest, newest_at, with_values
@@ -185,10 +185,7 @@ class Comparison(Condition):
             return self.unknown(f"{self.metric}: {error}")
 
     def at_moments(self, observations: Observations, moments: FloatArray) -> tuple[Truths, Truths] | None:
-        """Whether it was known, and whether it passed, at each of many moments; the same as `judge` at each, at once.
-
-        Only for the newest sample and a difference; None for anything else. Where binary numbers cannot tell, it is judged.
-        """
+        """Only for the newest sample and a difference. Where binary numbers cannot tell, it is judged."""
         pairs = self._pairs()
         plain = self.over is None and self.speed_up is None and all(amount.unit != "x" for _, amount in pairs)
         if not plain or (self.reference is not None and self.reference.baseline is not None):

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from gates.observation import Need, Observations
+from gates.observation import FloatArray, Need, Observations
 from gates.verdict import Finding, Mode, Verdict
 
+Truths = NDArray[np.bool_]
 Direction = Literal["higher_is_better", "lower_is_better", "neither"]
 
 
@@ -50,6 +53,19 @@ class Condition(Spec):
     @abstractmethod
     def judge(self, observations: Observations, now_s: float) -> Finding:
         """The finding at `now_s` (unix seconds of the plan's clock). Never raises, whatever the observations hold."""
+
+    def plainly_fails(self, observations: Observations, now_s: float) -> bool:
+        """Whether `judge` says FAIL, where that can be told at once; False says nothing, then `judge` has to be asked.
+
+        For thousands of triggers that see nothing: the words of a finding take most of a judge's time.
+        """
+        del observations, now_s
+        return False
+
+    def at_moments(self, observations: Observations, moments: FloatArray) -> tuple[Truths, Truths] | None:
+        """Whether it was known, and whether it passed, at each of many moments (unix seconds): what `judge` says at each,
+        found at once. None where that takes judging each."""
+        return None
 
     def finding(
         self,

@@ -57,10 +57,12 @@ def autocorrelated_mean(values: FloatArray, *, alpha: float) -> Interval | str:
         return f"{values.size} points < at least {FEWEST_POINTS}"
     reach = float(np.max(np.abs(values)))
     scaled = values / reach if reach > 0 else values
-    centre, spread = float(np.mean(scaled)), float(np.std(scaled))
+    centre = float(scaled.sum()) / scaled.size
+    deviations = scaled - centre
+    spread = math.sqrt(float((deviations * deviations).sum()) / scaled.size)
     if not spread > 1e-9:
         return "the values do not vary, so that nothing tells a steady metric from a stuck one"
-    standard = (scaled - centre) / spread
+    standard = deviations / spread
     scales = [standard]
     if values.size >= 2 * FEWEST_POINTS:
         scales.append(standard[values.size % 2 :].reshape(-1, 2).mean(axis=1))

@@ -13,16 +13,18 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from gates.bound import Bounded
-from gates.condition import Condition, MetricFacts
-from gates.observation import Need, Observations, Selector, Series, Side
-from gates.statistic import increase, total
+from gates.condition import Condition, MetricFacts, Truths
+from gates.observation import FloatArray, Need, Observations, Selector, Series, Side
+from gates.statistic import grown, increase, total
 from gates.threshold import number_problems, unknown_metric, window_problems
 from gates.units import Duration, Quantity, UnitError, format_duration, show
 from gates.verdict import Finding, Verdict
-from gates.window import Missing, covers, newest, with_values
+from gates.window import Missing, covers, newest, windows_at, with_values
 
 SamplesAre = Literal["increments", "total"]
 _HOUR = timedelta(hours=1)
+_EXACT_BELOW = 2.0**52
+"""Whole numbers up to here add up without rounding, also a growth that is twice as large."""
 
 
 class Count(Bounded):
@@ -70,6 +72,34 @@ class Count(Bounded):
         if uncovered and (high < np.inf if found.kept else more_may_mend):
             return self.unknown(f"{found.words} so far; {uncovered}", numbers=numbers)
         return self.finding(Verdict.PASS if found.kept else Verdict.FAIL, found.words, numbers=numbers)
+
+    def at_moments(self, observations: Observations, moments: FloatArray) -> tuple[Truths, Truths] | None:
+        """Only over a window, and for whole numbers small enough that their running sum is exact."""
+        found = observations.get(Selector(self.metric, self.side))
+        if self.over is None or not isinstance(found, Series):
+            return None
+        over_s = self.over.total_seconds()
+        seen = windows_at(
+            found,
+            moments,
+            window_s=over_s,
+            stale_after_s=None if self.stale_after is None else self.stale_after.total_seconds(),
+            min_samples=_fewest(self),
+        )
+        if seen is None or not len(seen.series) or not _adds_up(seen.series.values):
+            return None
+        counted, skipped = seen.series.values, 0
+        if self.samples_are == "total":
+            # What the first sample of a window had counted before it is not of the window.
+            counted, skipped = np.append(0.0, grown(counted)), 1
+        sums = np.append(0.0, np.cumsum(counted))
+        events = sums[seen.last] - sums[np.minimum(seen.first + skipped, seen.last)]
+        kept = self.keeps_each(events, found.unit)
+        low, high = self._limits(found.unit)
+        more_may_mend = events <= low if self.bound_kind == "above" else events < low
+        open_ended = np.where(kept, high < np.inf, more_may_mend) & seen.uncovered(moments, over_s)
+        known = seen.known & ~open_ended
+        return known, known & kept
 
 
 class Exists(Condition):
@@ -209,8 +239,15 @@ def _event_problems(spec: Count | Exists, metrics: Mapping[str, MetricFacts]) ->
     found = number_problems(spec.metric, facts, spec.side)
     if spec.over is None:
         return found
-    fewest = 2 if spec.samples_are == "total" else 1
-    return found + window_problems(spec.metric, spec.over.total_seconds(), facts, fewest)
+    return found + window_problems(spec.metric, spec.over.total_seconds(), facts, _fewest(spec))
+
+
+def _fewest(spec: Count | Exists) -> int:
+    return 2 if spec.samples_are == "total" else 1
+
+
+def _adds_up(values: FloatArray) -> bool:
+    return bool((values == np.rint(values)).all() and np.abs(values).sum() < _EXACT_BELOW)
 
 
 def _seen(spec: Count | Exists, observations: Observations, now_s: float) -> Series | Missing:
@@ -225,5 +262,5 @@ def _seen(spec: Count | Exists, observations: Observations, now_s: float) -> Ser
         now_s=now_s,
         window_s=spec.over.total_seconds(),
         stale_after_s=stale_s,
-        min_samples=2 if spec.samples_are == "total" else 1,
+        min_samples=_fewest(spec),
     )

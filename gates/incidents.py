@@ -6,22 +6,19 @@ from math import ceil
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from gates.combine import all_of, judge_one, needs_of_all
-from gates.comparison import Comparison
-from gates.condition import Condition, MetricFacts
+from gates.condition import Condition, MetricFacts, Truths
 from gates.observation import FloatArray, Need, Observations, Selector, Side
 from gates.threshold import Threshold, number_problems, unknown_metric, window_problems
 from gates.units import Duration, format_duration, show
 from gates.verdict import Finding, Mode, Verdict
-from gates.window import Missing, held, look
+from gates.window import COVERAGE, Missing, held, look
 
 if TYPE_CHECKING:
     AnyCondition = Condition
 
-_Truths = NDArray[np.bool_]
 STABLE_EVALUATIONS = 168
 """How many times a condition without a `held` of its own is judged over the days; once an hour over a week."""
 
@@ -136,14 +133,22 @@ class Stable(Condition):
         return part.finding(Verdict.INCONCLUSIVE, reason, numbers=latest.numbers, holds_in_s=since.missing_s)
 
 
-def _at_moments(part: Condition, observations: Observations, moments: FloatArray) -> tuple[_Truths, _Truths]:
-    """Whether the condition was known and whether it passed, judged again at each moment."""
-    told = part.at_moments(observations, moments) if isinstance(part, Threshold | Comparison) else None
+def _at_moments(part: Condition, observations: Observations, moments: FloatArray) -> tuple[Truths, Truths]:
+    """Whether the condition was known and whether it passed, judged again at each moment, the newest first.
+
+    Moments before the newest failure are left out (as not known) once that failure alone says how long is left: `held`
+    takes the longest of several times, and theirs are shorter.
+    """
+    told = part.at_moments(observations, moments)
     if told is not None:
         return told
-    findings = [judge_one(part, observations, float(moment)) for moment in moments]
-    known = np.array([one.verdict is not Verdict.INCONCLUSIVE for one in findings])
-    return known, np.array([one.passed for one in findings])
+    known, passed = np.zeros((2, moments.size), dtype=np.bool_)
+    for index in range(moments.size - 1, -1, -1):
+        found = judge_one(part, observations, float(moments[index]))
+        known[index], passed[index] = found.verdict is not Verdict.INCONCLUSIVE, found.passed
+        if found.verdict is Verdict.FAIL and index >= COVERAGE * moments.size - int(known.sum()) + 1:
+            break
+    return known, passed
 
 
 def _left(for_s: float, missing_s: float) -> str:

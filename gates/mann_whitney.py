@@ -80,17 +80,31 @@ def _sigma(control_size: int, experiment_size: int, tied: float) -> float:
 
 def _tied(values: FloatArray) -> float:
     """The sum of t³ - t over the groups of t equal values."""
-    counts = np.unique(values, return_counts=True)[1].astype(np.float64)
+    ordered = np.sort(values)
+    ends = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    if ends.size == values.size - 1:
+        return 0.0
+    counts = np.diff(ends, prepend=0, append=values.size).astype(np.float64)
     return float(np.sum(counts**3 - counts))
 
 
 def _differences_at(control: FloatArray, experiment: FloatArray, ranks: tuple[int, ...]) -> list[float]:
     """The pairwise differences, experiment minus control, of those ranks (0 is the smallest); both sides sorted."""
     if control.size * experiment.size <= PAIRS_AT_ONCE:
-        differences = np.subtract.outer(experiment, control).ravel()
-        ordered = np.partition(differences, sorted(set(ranks)))
-        return [float(ordered[rank]) for rank in ranks]
+        return _smallest(np.subtract.outer(experiment, control).ravel(), ranks)
     return [difference_by_counting(control, experiment, rank) for rank in ranks]
+
+
+def _smallest(values: FloatArray, ranks: tuple[int, ...]) -> list[float]:
+    """The values of these ascending ranks. One rank at a time, each among what the one before left above it: numpy
+    selects a single rank several times as fast as several at once. Reorders `values`."""
+    found, gone = [], 0
+    for rank in ranks:
+        values.partition(rank - gone)
+        values = values[rank - gone :]
+        gone = rank
+        found.append(float(values[0]))
+    return found
 
 
 def difference_by_counting(control: FloatArray, experiment: FloatArray, rank: int) -> float:

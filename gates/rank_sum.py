@@ -91,15 +91,14 @@ class RankSumResult:
 
     def numbers(self) -> dict[str, float]:
         """What of it is a number and known."""
-        return {
-            name: float(value)
-            for name, value in self.as_json().items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        }
+        return {name: float(value) for name in _NUMBERS if (value := getattr(self, name)) == value}
 
     def as_json(self) -> dict[str, object]:
         """JSON-ready; NaN is null."""
         return {key: None if value != value else value for key, value in asdict(self).items()}  # noqa: PLR0124
+
+
+_NUMBERS = ("estimate", "lower", "upper", "p_value", "mean_ratio", "effect_size", "n_control", "n_experiment")
 
 
 def rank_sum_test(control: FloatArray, experiment: FloatArray, options: RankSumOptions | None = None) -> RankSumResult:

@@ -61,16 +61,15 @@ class SequentialResult:
 
     def numbers(self) -> dict[str, float]:
         """What of it is a number and known."""
-        return {
-            name: float(value)
-            for name, value in self.as_json().items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        }
+        return {name: float(value) for name in _NUMBERS if (value := getattr(self, name)) == value}
 
     def as_json(self) -> dict[str, object]:
         """JSON-ready: the verdict by name, NaN is null."""
         rows = {key: None if value != value else value for key, value in asdict(self).items()}  # noqa: PLR0124
         return {**rows, "verdict": self.verdict.name}
+
+
+_NUMBERS = ("estimate", "lower", "upper", "minimum_effect", "n", "n_effective")
 
 
 def sequential_test(

@@ -69,8 +69,9 @@ def _middle(ordered: FloatArray) -> float:
 def _ties(values: FloatArray) -> NDArray[np.intp]:
     """How often each different value occurs."""
     ordered = np.sort(values)
-    steps = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
-    return np.diff(steps, prepend=0, append=values.size)
+    ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1, values.size)
+    ends[1:] -= ends[:-1].copy()
+    return ends
 
 
 def _inflation(residuals: FloatArray) -> float:

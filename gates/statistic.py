@@ -81,8 +81,13 @@ def quantile(values: FloatArray, share: float) -> float:
 
 def increase(values: FloatArray) -> float:
     """How much a counter grew; a fall is a restart from zero, as in Prometheus."""
+    return total(grown(values))
+
+
+def grown(values: FloatArray) -> FloatArray:
+    """The same between each two samples."""
     steps = np.diff(values)
-    return total(np.where(steps < 0, values[1:], steps))
+    return np.where(steps < 0, values[1:], steps)
 
 
 def rate_per_s(series: Series) -> float | None:

@@ -10,18 +10,16 @@ from datetime import timedelta
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from gates.bound import Bounded, Compared
-from gates.condition import MetricFacts
+from gates.condition import MetricFacts, Truths
 from gates.observation import FloatArray, Need, Observations, Selector, Series, Side
 from gates.statistic import Statistic, of_values, rate_per_s, rate_unit
 from gates.units import CATEGORY, Duration, UnitError, dimension, format_duration
 from gates.verdict import Finding, Verdict
-from gates.window import COVERAGE, ROUNDING, STALE_INTERVALS, Missing, held, look, newest, with_values
+from gates.window import COVERAGE, Missing, held, look, newest, windows_at, with_values
 
-Truths = NDArray[np.bool_]
 BETWEEN_EXTREMES = ("mean", "median", "min", "max")
 """Statistics that are never below the smallest sample nor above the largest; percentiles are others."""
 
@@ -80,30 +78,38 @@ class Threshold(Bounded):
         except UnitError as error:
             return self.unknown(f"{self.metric}: {error}")
 
-    def at_moments(self, observations: Observations, moments: FloatArray) -> tuple[Truths, Truths] | None:
-        """Whether it was known, and whether it passed, at each of many moments; the same as `judge` at each, at once.
+    def plainly_fails(self, observations: Observations, now_s: float) -> bool:
+        if self.held is not None or self.over is not None:
+            return False
+        stale_s = None if self.stale_after is None else self.stale_after.total_seconds()
+        found = newest(observations, self.selector, now_s=now_s, stale_after_s=stale_s)
+        try:
+            return not isinstance(found, Missing) and self.breaks(found[0], found[1].unit)
+        except UnitError:
+            return False
 
-        Only for a statistic that lies between the smallest and the largest sample; None for the others, and where nothing
-        is known at any moment. Where no sample of a window breaks the bound, the statistic does not either.
-        """
+    def at_moments(self, observations: Observations, moments: FloatArray) -> tuple[Truths, Truths] | None:
+        """Only for a statistic that lies between the smallest and the largest sample: where no sample of a window breaks
+        the bound, the statistic does not either. None where there is no series."""
         found = observations.get(self.selector)
         between = self.statistic in BETWEEN_EXTREMES or self.statistic.startswith("p")
         if self.over is None or not between or not isinstance(found, Series):
             return None
-        if not (np.isfinite(found.interval_s) and found.interval_s > 0):
+        seen = windows_at(
+            found,
+            moments,
+            window_s=self.over.total_seconds(),
+            stale_after_s=None if self.stale_after is None else self.stale_after.total_seconds(),
+            min_samples=self.min_samples,
+        )
+        if seen is None:
             return None
-        allowed_s = STALE_INTERVALS * found.interval_s if self.stale_after is None else self.stale_after.total_seconds()
-        usable = np.isfinite(found.values)
-        times, values = found.times_s[usable], found.values[usable]
-        last = np.searchsorted(times, moments, side="right")
-        first = np.searchsorted(times, moments - self.over.total_seconds(), side="right")
-        ages_s = moments - np.append(times, -np.inf)[last - 1]
-        known = (last - first >= max(1, self.min_samples)) & (ages_s <= allowed_s + ROUNDING)
-        broken = np.append(0, np.cumsum(~self._kept(values, found.unit)))
+        first, last, known, values = seen.first, seen.last, seen.known, seen.series.values
+        broken = np.append(0, np.cumsum(~self.keeps_each(values, found.unit)))
         passed = known & (broken[last] == broken[first])
         for index in np.flatnonzero(known & ~passed):
             value = of_values(self.statistic, values[first[index] : last[index]])
-            passed[index] = self._kept(np.array([value]), found.unit)[0]
+            passed[index] = self.keeps_each(np.array([value]), found.unit)[0]
         return known, passed
 
     def _judge_number(self, observations: Observations, now_s: float) -> Finding:
@@ -144,7 +150,7 @@ class Threshold(Bounded):
         if in_window.size < self.min_samples:
             reason = f"{self.metric}: {in_window.size} samples with a value < at least {self.min_samples}"
             return self.unknown(f"{reason} in the last {format_duration(for_s)}")
-        kept = self._kept(values, seen.unit)
+        kept = self.keeps_each(values, seen.unit)
         since = held(times, kept, now_s=now_s, for_s=for_s, interval_s=seen.interval_s)
         last = self.compare(float(values[-1]), seen.unit, self.metric)
         numbers = {"held_s": since.held_s, "for_s": for_s, "samples": float(in_window.size)}
@@ -161,16 +167,6 @@ class Threshold(Bounded):
             numbers={"value": float(values[-1]), **last.limits, **numbers},
             holds_in_s=since.missing_s,
         )
-
-    def _kept(self, values: FloatArray, unit: str) -> Truths:
-        low, high = self._limits(unit)
-        match self.bound_kind:
-            case "above":
-                return values > low
-            case "below":
-                return values < high
-            case _:
-                return (values >= low) & (values <= high)
 
     def _worst(self, values: FloatArray) -> float:
         if self.bound_kind in ("above", "at_least"):

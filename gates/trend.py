@@ -87,14 +87,14 @@ class Trend(Condition):
         if uncovered:
             return self.unknown(f"{self.metric}: {uncovered}, for a trend over {format_duration(self.over)}")
         slope = robust_slope(seen.times_s, seen.values, self.confidence)
-        newer = None
-        if self.is_ == "unbounded":
-            half = seen.window(start_s=now_s - over_s / 2, end_s=now_s)
-            newer = robust_slope(half.times_s, half.values, self.confidence) if len(half) >= 3 else None
         try:
             margin = self._margin_at(slope.level, seen.unit)
         except UnitError as error:
             return self.unknown(f"{self.metric}: {error}")
+        newer = None
+        if self.is_ == "unbounded" and slope.lower * over_s > margin:
+            half = seen.window(start_s=now_s - over_s / 2, end_s=now_s)
+            newer = robust_slope(half.times_s, half.values, self.confidence) if len(half) >= 3 else None
         return self._decide(slope, newer, margin, seen.unit)
 
     def _decide(self, slope: Slope, newer: Slope | None, margin: float, unit: str) -> Finding:

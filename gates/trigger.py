@@ -104,6 +104,16 @@ class Trigger(Spec):
             return Finding(Verdict.INCONCLUSIVE, "set off by a person only")
         return judge_one(self.when, observations, now_s)
 
+    def is_quiet(self, state: "TriggerState", observations: Observations, now_s: float) -> bool:
+        """Whether it is inactive and plainly stays so, so that its finding says nothing anybody asks for."""
+        if state.phase != "inactive" or self.when is None:
+            return False
+        try:
+            plainly: bool = self.when.plainly_fails(observations, now_s)
+        except Exception:
+            return False  # a fault of the judge is told by `judge`
+        return plainly
+
     def recovered(self, observations: Observations, now_s: float) -> bool | None:
         """The truth of the recovery condition; None without one or without data."""
         if self.recover is None:

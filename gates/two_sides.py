@@ -74,6 +74,11 @@ def paired_in_time(*series: Series, interval_s: float | None = None) -> Paired:
     interval_s = interval_s or max((one.interval_s for one in series), default=0.0)
     slots = [np.floor(one.times_s / interval_s + 0.5) for one in series]
     usable = [np.isfinite(one.values) for one in series]
+    if all(np.array_equal(slot, slots[0]) for slot in slots[1:]) and (slots[0][1:] > slots[0][:-1]).all():
+        everywhere = np.flatnonzero(np.logical_and.reduce(usable))
+        asked = slots[0].size - int(everywhere[0]) if everywhere.size else slots[0].size
+        rows = np.array([one.values[everywhere] for one in series])
+        return Paired(rows, slots[0][everywhere], interval_s, asked - everywhere.size)
     finite = [_last_of_each(slot[kept], one.values[kept]) for slot, kept, one in zip(slots, usable, series, strict=True)]
     common = finite[0][0]
     for moments, _ in finite[1:]:
@@ -111,5 +116,8 @@ def _take_side(observations: Observations, selector: Selector, *, window_s: floa
 def _last_of_each(slots: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
     if slots.size == 0:
         return slots, values
-    last = np.append(np.diff(slots) > 0, True)
+    newer = slots[1:] > slots[:-1]
+    if newer.all():
+        return slots, values
+    last = np.append(newer, True)
     return slots[last], values[last]

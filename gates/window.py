@@ -106,6 +106,46 @@ def newest_at(
     return np.where(ages_s <= allowed_s + ROUNDING, values, np.nan), found.unit
 
 
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """What `with_values` finds at each of many moments: of `series`, all finite, the samples from `first` up to `last`."""
+
+    series: Series
+    first: NDArray[np.intp]
+    last: NDArray[np.intp]
+    known: NDArray[np.bool_]
+    """Enough samples, and the newest of them fresh."""
+
+    def uncovered(self, moments: FloatArray, window_s: float) -> NDArray[np.bool_]:
+        """Where `covers` has an objection; of the moments that are known only."""
+        times, interval_s = self.series.times_s, self.series.interval_s
+        longest_s = GAP_INTERVALS * interval_s + ROUNDING
+        few = self.last - self.first + ROUNDING < COVERAGE * (window_s / interval_s)
+        gaps = np.append(0, np.cumsum(np.diff(times) > longest_s))
+        oldest, newest_ = np.minimum(self.first, times.size - 1), self.last - 1
+        inside = gaps[newest_] > gaps[oldest]
+        edges = (times[oldest] - (moments - window_s) > longest_s) | (moments - times[newest_] > longest_s)
+        uncovered: NDArray[np.bool_] = few | inside | edges
+        return uncovered
+
+
+def windows_at(
+    found: Series, moments: FloatArray, *, window_s: float, stale_after_s: float | None, min_samples: int
+) -> Windows | None:
+    """The window up to each of many moments; None where the spacing of samples is not known."""
+    usable = np.isfinite(found.values)
+    if not (np.isfinite(found.interval_s) and found.interval_s > 0):
+        return None
+    series = Series(found.times_s[usable], found.values[usable], found.unit, found.interval_s)
+    allowed_s = STALE_INTERVALS * found.interval_s if stale_after_s is None else stale_after_s
+    last = np.searchsorted(series.times_s, moments, side="right")
+    first = np.searchsorted(series.times_s, moments - window_s, side="right")
+    # Where there is no sample yet, -1 picks the one appended here, which is endlessly old.
+    ages_s = moments - np.append(series.times_s, -np.inf)[last - 1]
+    known = (last - first >= max(1, min_samples)) & (ages_s <= allowed_s + ROUNDING)
+    return Windows(series, first, last, known)
+
+
 def with_values(
     observations: Observations,
     selector: Selector,

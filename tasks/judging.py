@@ -6,20 +6,25 @@ from typing import Any
 
 from chrysalis.ledger import Guarded
 from gates.condition import Condition
-from gates.observation import Unavailable
+from gates.observation import Observations, Selector, Series, Unavailable
 from gates.response import Firing, Made, due
 from gates.trigger import Trigger, TriggerState, step, truth_of
-from gates.verdict import Finding
+from gates.verdict import Finding, Verdict
+from gates.window import Missing, newest
 from tasks.workspace import Measured, Workspace
 
 MADE = "responses made"
 CHANGED = "values changed"
 LADDERS = "mode ladders"
-KEPT = (MADE, CHANGED, LADDERS)
+KNOWN = "known before"
+KEPT = (MADE, CHANGED, LADDERS, KNOWN)
 """Entries of the saved states beside the triggers' own, which no trigger can be named: what was answered already, the
-values that were changed for triggers that may recover, and where each ladder stands. They outlive a change of phase."""
+values that were changed for triggers that may recover, where each ladder stands, and which triggers had data once: their
+series are there, and one that is missing is missed. They outlive a change of phase."""
 MOST_MADE = 50
 _FRESH = TriggerState()
+_QUIET = Finding(Verdict.FAIL, "no breach")
+"""Of a trigger that is inactive and plainly stays so: its words are never read, and thousands of them take time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,8 @@ class States:
     """Values that were changed for triggers that may recover, as `tasks/values.py` keeps them."""
     ladders: Mapping[str, Any] = field(default_factory=dict)
     """Where each mode ladder stands, as `tasks/ladders.py` keeps it."""
+    known: frozenset[str] = frozenset()
+    """The triggers that had data once."""
 
     def as_json(self) -> dict[str, Any]:
         """For the ledger; `from_json` takes it back."""
@@ -39,7 +46,7 @@ class States:
             {"trigger": one.trigger, "rank": list(one.rank), "made_s": one.made_s, "settle_s": one.settle_s}
             for one in self.made
         ]
-        kept = {CHANGED: dict(self.changed), LADDERS: dict(self.ladders)}
+        kept = {CHANGED: dict(self.changed), LADDERS: dict(self.ladders), KNOWN: sorted(self.known)}
         return {**{name: state.as_json() for name, state in self.triggers.items()}, MADE: made, **kept}
 
     @classmethod
@@ -47,7 +54,7 @@ class States:
         """What `as_json` gave; nothing kept is a beginning. Raises ValueError on anything else."""
         triggers = {name: TriggerState.from_json(state) for name, state in kept.items() if name not in KEPT}
         made = tuple(_made(one) for one in kept.get(MADE, []))
-        return cls(triggers, made, kept.get(CHANGED, {}), kept.get(LADDERS, {}))
+        return cls(triggers, made, kept.get(CHANGED, {}), kept.get(LADDERS, {}), frozenset(kept.get(KNOWN, ())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +107,12 @@ def judge_triggers(
     after = {name: states.triggers[name] for name in others if name in states.triggers}
     findings: dict[str, Finding] = {}
     moved = False
+    quiet = TriggerState(last_s=now_s)
     for name, trigger in triggers.items():
         before = states.triggers.get(name, _FRESH)
+        if trigger.when is not None and trigger.is_quiet(before, measured.of(trigger.when), now_s):
+            after[name], findings[name] = quiet, _QUIET
+            continue
         finding = _breach(trigger, measured, now_s)
         truth = name in set_off if trigger.manual else truth_of(finding)
         state = step(trigger, before, truth, now_s, max_gap_s, recovered=_recovered(trigger, measured, now_s))
@@ -120,7 +131,9 @@ def judge_triggers(
         if name in after and after[name].firing
     ]
     answers = due(firing, states.made, now_s, decision_tree=workspace.plan.decision_tree) if firing else ()
-    return Judgement(answers, findings, replace(states, triggers=after), now_s, moved)
+    known = states.known | {name for name, found in findings.items() if truth_of(found) is not None}
+    moved = moved or known != states.known
+    return Judgement(answers, findings, replace(states, triggers=after, known=known), now_s, moved)
 
 
 def _since_s(state: TriggerState, now_s: float) -> float:
@@ -140,15 +153,31 @@ def _made(kept: Mapping[str, Any]) -> Made:
     return Made(kept["trigger"], (int(severity), float(more)), float(kept["made_s"]), float(kept["settle_s"]))
 
 
-def blindness(triggers: Mapping[str, Trigger], measured: Measured) -> str:
-    """Why the rollout was not really watched at this tick: a source could not be asked. Empty when it was."""
-    if not measured.troubled:
-        return ""
+def blindness(triggers: Mapping[str, Trigger], measured: Measured, judgement: Judgement, *, exposed: bool) -> str:
+    """Why the rollout was not really watched at this tick. Empty when it was.
+
+    It was not when a source could not be asked, when the newest sample is stale, or, while somebody is `exposed` to the
+    canary, when a series that was there before is missing. A canary that nobody uses yet has no series to miss.
+    """
+    known = judgement.states.known
     for name, trigger in triggers.items():
-        if trigger.when is None:
+        if trigger.when is None or judgement.findings[name] is _QUIET:
             continue
+        unknown = truth_of(judgement.findings[name]) is None
         for need in trigger.when.needs():
+            if need.selector.baseline is not None:
+                continue
             found = measured.of(trigger.when).get(need.selector)
-            if isinstance(found, Unavailable) and need.selector.baseline is None:
+            if isinstance(found, Unavailable):
                 return f"trigger {name}: {found.reason}"
+            stale = isinstance(found, Series) and len(found) > 0
+            if unknown and (stale or (exposed and name in known)):
+                missing = _missing(measured.of(trigger.when), need.selector, judgement.now_s)
+                if missing:
+                    return f"trigger {name}: {missing}"
     return ""
+
+
+def _missing(observations: Observations, selector: Selector, now_s: float) -> str:
+    seen = newest(observations, selector, now_s=now_s, stale_after_s=None)
+    return seen.reason if isinstance(seen, Missing) else ""

@@ -12,13 +12,14 @@ from prefect.runtime import flow_run
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import LedgerError, NotAllowed, PlanError, Superseded
-from chrysalis.ledger import Lease, Ledger, NewRollout, Rollout, Wait
+from chrysalis.ledger import CLAIMS, Lease, Ledger, NewRollout, Rollout, Wait
 from chrysalis.ledger.origin import door
 from chrysalis.plan import LoadedPlan, Phase, check_people, load_plan
 from chrysalis.plan.steps import Activate, SetFlag, SetRoute, SetWeight, Waves
 from gates.progress import Outcome
 from tasks import approve
 from tasks.artifacts import artifact_key, show_markdown
+from tasks.claims import claims
 from tasks.judging import KEPT
 from tasks.permission import require_for_plan
 from tasks.prefect_api import Answer, answer
@@ -41,7 +42,7 @@ def register(
 ) -> tuple[Rollout, bool]:
     """The rollout of this release: the one there is, or a new one (True). Changes nothing when it may not start.
 
-    Raises PlanError, SettingsError, NotAllowed, ServiceBusy, LedgerUnavailable.
+    Raises PlanError, SettingsError, NotAllowed, ServiceBusy, TargetBusy, LedgerUnavailable.
     """
     loaded = checked(plan, version, speed)
     require_for_plan("start", started_by, loaded.plan)
@@ -57,7 +58,7 @@ def register(
         reason=reason,
         speed=speed,
         dry_run=dry_run,
-        parameters={},
+        parameters={} if dry_run else {CLAIMS: claims(loaded.plan, settings().variables())},
     )
     return ledger.start_rollout(new, utc_now())
 

@@ -1,7 +1,7 @@
 """The watch's hands: one response to one trigger that fires, made now, recorded with its cause, and told."""
 
 from chrysalis.clock import utc_now
-from chrysalis.errors import ChrysalisError, SettingsError
+from chrysalis.errors import ChrysalisError, SettingsError, SickerSide, TargetError
 from chrysalis.plan.parts import Severity
 from gates.response import (
     Firing,
@@ -13,7 +13,9 @@ from gates.response import (
     StepDown,
     SwitchOff,
     Throttle,
+    Value,
 )
+from tasks.healthier import hold, require_healthier
 from tasks.ladders import Ladders
 from tasks.lifecycle import take_over
 from tasks.notify import tell
@@ -35,30 +37,40 @@ def respond(workspace: Workspace, firing: Firing, reason: str, ladders: Ladders)
     cause = f"{firing.trigger}: {reason}"
     match response:
         case RollBack():
-            _lower(workspace, response.weight_percent, cause)
+            _require_healthier(workspace)
+            try:
+                _lower(workspace, response.weight_percent, cause)
+            except TargetError as error:
+                # What is asked is tried again until it is done (`insist.py`); it must not be lost with this tick.
+                reason = f"{reason}; the traffic could not be moved yet: {error}"
             ask(workspace.rollout.id, "roll_back", by=ACTOR, reason=cause, to_percent=response.weight_percent or None)
         case ReduceWeight():
+            _require_healthier(workspace)
             now_percent = max((router.read().canary_percent for router in workspace.routers().values()), default=0)
             percent = response.weight_after(now_percent)
             _lower(workspace, percent, cause)
             held = f"weight {now_percent} % → {percent} %: {cause}; `chrysalis resume {workspace.rollout.id}` goes on"
             ask(workspace.rollout.id, "pause", by=ACTOR, reason=held)
-        case SwitchOff():
-            changed = set_values(workspace, response.target, {response.feature: False}, cause)
-        case Throttle():
-            changed = set_values(workspace, response.target, {response.setting: response.to}, cause)
-        case SetValue():
-            changed = set_values(workspace, response.target, response.changes, cause)
+        case SwitchOff() | Throttle() | SetValue():
+            changed = set_values(workspace, response.target, changes_of(response), cause)
         case StepDown():
             ladders.step_down(response.ladder, response.to, cause)
         case Notify() | Page():
-            _tell(workspace, firing, "page" if isinstance(response, Page) else None, response.message or reason)
+            tell_of(workspace, firing, reason)
         case _:
             raise SettingsError(f"{firing.trigger}: no such response {response.kind}")
     if not response.notice:
-        _tell(workspace, firing, None, reason)
+        tell_of(workspace, firing, reason)
     log().warning("%s: %s → %s", workspace.rollout.id, cause, response.kind)
     return changed
+
+
+def _require_healthier(workspace: Workspace) -> None:
+    try:
+        require_healthier(workspace, utc_now())
+    except SickerSide as error:
+        hold(workspace, error)
+        raise
 
 
 def _lower(workspace: Workspace, percent: int, cause: str) -> None:
@@ -69,12 +81,27 @@ def _lower(workspace: Workspace, percent: int, cause: str) -> None:
     taken.ledger.set_position(row.id, taken.token, phase=row.phase, weight_percent=weight, status_text=cause, now=utc_now())
 
 
-def _tell(workspace: Workspace, firing: Firing, severity: Severity | None, body: str) -> None:
+def changes_of(response: SwitchOff | Throttle | SetValue) -> dict[str, Value]:
+    """The values that the response sets on its target."""
+    match response:
+        case SwitchOff():
+            return {response.feature: False}
+        case Throttle():
+            return {response.setting: response.to}
+        case SetValue():
+            return response.changes
+
+
+def tell_of(workspace: Workspace, firing: Firing, reason: str) -> None:
+    """Tell the trigger's channels what fires and what was done. Never raises."""
+    response = firing.response
     phase = workspace.rollout.phase or workspace.plan.phase_names[0]
     trigger = workspace.plan.triggers_at(phase)[firing.trigger]
-    said = f"{firing.trigger} fires: {firing.response.kind.replace('_', ' ')}"
+    severity: Severity = "page" if isinstance(response, Page) else trigger.severity
+    body = (response.message or reason) if isinstance(response, Notify | Page) else reason
+    said = f"{firing.trigger} fires: {response.kind.replace('_', ' ')}"
     try:
         text = f"{body}\n{trigger.runbook}".strip()
-        tell(workspace, severity or trigger.severity, said, text, channels=trigger.notify, cause=f"trigger:{firing.trigger}")
+        tell(workspace, severity, said, text, channels=trigger.notify, cause=f"trigger:{firing.trigger}")
     except ChrysalisError as error:
         log().error("nobody was told that %s: %s", said, error)

@@ -10,7 +10,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from chrysalis.clock import utc_now
-from chrysalis.errors import ChrysalisError, LedgerError, LedgerUnavailable, NotAllowed, StaleToken, StepFailed, TargetError
+from chrysalis.errors import (
+    ChrysalisError,
+    LedgerError,
+    LedgerUnavailable,
+    NotAllowed,
+    SickerSide,
+    StaleToken,
+    StepFailed,
+    TargetError,
+)
 from chrysalis.ledger import Ledger
 from chrysalis.plan import PlannedStep, Rollback
 from chrysalis.plan.steps import SetWeight, SignOff
@@ -19,15 +28,18 @@ from gates.verdict import Verdict, worst
 from tasks.artifacts import artifact_key, show_findings
 from tasks.decide import entries, stops
 from tasks.evaluate_gate import judge_until, said
+from tasks.healthier import forced, page, require_healthier
 from tasks.kinds import KINDS
 from tasks.notify import tell
 from tasks.permission import require
 from tasks.safety import make_safe
 from tasks.step import log, stood_before
+from tasks.values import changed_values, held_ladders, set_values, to_put_back
 from tasks.workspace import Workspace, open_ledger
 
 Asked = Literal["roll_back", "abort", "pause"]
 WEIGHT_STEP = "rollback.weight"
+VALUES_STEP = "rollback.values"
 VERIFY_STEP = "rollback.verify"
 PARTIAL_STEP = "rollback.partial"
 TRY_AGAIN_AFTER_S = 5.0
@@ -48,10 +60,11 @@ def rollback_name(workspace: Workspace) -> str:
 
 @task(name="weight", task_run_name="weight to {percent} %", persist_result=False, cache_policy=NO_CACHE)
 def take_weight_down(rollout_id: str, token: int, percent: int, reason: str, by: str) -> str:
-    """Take the traffic off the canary. Raises TargetError, StaleToken; the way back is tried again until it works."""
+    """Take the traffic off the canary. Raises TargetError, SickerSide, StaleToken; it is tried again until it works."""
     workspace = Workspace.open(rollout_id, token)
     if _done(workspace, WEIGHT_STEP):
         return "done before"
+    _require_healthier(workspace)
     _begin(workspace, WEIGHT_STEP, {"reason": reason, "percent": percent})
     after = make_safe(workspace, percent, actor=by, cause=reason)
     at = max(after.values(), default=0)
@@ -109,6 +122,31 @@ def undo_step(rollout_id: str, token: int, step_id: str) -> str:
     return did
 
 
+def values_changed(rollout_id: str, token: int) -> bool:
+    """Whether the watch changed values in this rollout that were not put back on this way back yet."""
+    workspace = Workspace.open(rollout_id, token)
+    return not workspace.rollout.dry_run and not _done(workspace, VALUES_STEP) and changed_values(workspace)
+
+
+@task(name="values", task_run_name="put back what the watch changed", persist_result=False, cache_policy=NO_CACHE)
+def put_values_back(rollout_id: str, token: int, reason: str, by: str) -> str:
+    """Put back what triggers and ladders changed: once the rollout has ended nobody watches for their recovery.
+
+    Raises TargetError, StaleToken; the way back is tried again until it works.
+    """
+    workspace = Workspace.open(rollout_id, token)
+    _begin(workspace, VALUES_STEP, {})
+    wanted = to_put_back(workspace)
+    for target, values in wanted.items():
+        set_values(workspace, target, values, f"way back: {reason}", actor=by)
+    parts = [f"{target} {name}={value}" for target, values in wanted.items() for name, value in values.items()]
+    parts += [f"left in {ladder.modes[-1]}: only a person leads out of it" for ladder in held_ladders(workspace)]
+    summary = ", ".join(parts) or "stands as before"
+    _end(workspace, VALUES_STEP, "done", {"summary": summary})
+    log().info("put back: %s", summary)
+    return summary
+
+
 @task(name="verify", persist_result=False, cache_policy=NO_CACHE)
 def verify_rollback(rollout_id: str, token: int) -> str:
     """Judge the rollback's own conditions until they hold, at most its limit. Raises StepFailed when they do not."""
@@ -163,8 +201,9 @@ def end_rollback(rollout_id: str, token: int, outcome: str, reason: str) -> None
     )
 
 
-def hold_rollback(rollout_id: str, token: int, reason: str) -> None:
-    """A target is out of reach: the way back is tried again soon, and a person is told while that lasts."""
+def hold_rollback(rollout_id: str, token: int, error: TargetError) -> None:
+    """A target is out of reach, or stable is worse off: it is tried again soon, and a person is told while that lasts."""
+    reason = str(error)
     workspace = Workspace.open(rollout_id, token)
     _begin(workspace, ROLLBACK_STEP, {"reason": reason})
     workspace.ledger.open_wait(
@@ -177,7 +216,10 @@ def hold_rollback(rollout_id: str, token: int, reason: str) -> None:
         now=utc_now(),
     )
     tries = sum(1 for wait in workspace.ledger.waits(rollout_id) if wait.step_id == ROLLBACK_STEP)
-    if tries % PAGE_EVERY_TRIES == 0:
+    if isinstance(error, SickerSide):
+        if tries == 1:
+            page(workspace, error)
+    elif tries % PAGE_EVERY_TRIES == 0:
         said = f"the way back does not get through after {tries} tries"
         tell(workspace, "page", said, reason, key=f"{rollout_id}:does not get through")
 
@@ -200,9 +242,12 @@ def fail_rollback(rollout_id: str, token: int, reason: str) -> None:
 def take_part_back(rollout_id: str, token: int, percent: int, reason: str, by: str) -> str:
     """A partial way back: the weight goes down to `percent`, and the rollout holds until it is told to resume.
 
+    Raises as `take_weight_down`.
+
     The steps that had raised it further are journaled as undone, so that a resumed rollout takes them again.
     """
     workspace = Workspace.open(rollout_id, token)
+    _require_healthier(workspace)
     _begin(workspace, PARTIAL_STEP, {"reason": reason, "percent": percent, "by": by})
     after = make_safe(workspace, percent, actor=by, cause=reason)
     undone = _beyond(workspace, percent)
@@ -227,6 +272,13 @@ def take_part_back(rollout_id: str, token: int, percent: int, reason: str, by: s
     return f"weight {percent} %, read back"
 
 
+def _require_healthier(workspace: Workspace) -> None:
+    """Unless the traffic is off already, or a person said that it shall go to a sick side, too. Raises SickerSide."""
+    carries = workspace.rollout.weight_percent or 0
+    if carries > 0 and not forced(workspace):
+        require_healthier(workspace, utc_now())
+
+
 def _beyond(workspace: Workspace, percent: int) -> list[str]:
     """The done steps from the first one that raised the weight above `percent`."""
     done = undo_order(stops(workspace.plan), entries(workspace.ledger, workspace.rollout.id))
@@ -236,19 +288,23 @@ def _beyond(workspace: Workspace, percent: int) -> list[str]:
     return [step.id for step in planned[first:] if not isinstance(step.spec, SignOff)]
 
 
-def ask_as(by: str, rollout_id: str, kind: Asked, *, reason: str, to_percent: int | None = None) -> None:
+def ask_as(
+    by: str, rollout_id: str, kind: Asked, *, reason: str, to_percent: int | None = None, force: bool = False
+) -> None:
     """Ask as a person does: whoever may not is refused. Raises NotAllowed besides what `ask` does."""
     require(kind, by, rollout_id)
-    ask(rollout_id, kind, by=by, reason=reason, to_percent=to_percent)
+    ask(rollout_id, kind, by=by, reason=reason, to_percent=to_percent, force=force)
 
 
-def ask(rollout_id: str, kind: str, *, by: str, reason: str, to_percent: int | None = None) -> None:
+def ask(rollout_id: str, kind: str, *, by: str, reason: str, to_percent: int | None = None, force: bool = False) -> None:
     """Ask something of a rollout; asking the same twice is asking once. Raises UnknownRollout, LedgerError when it ended."""
     ledger = open_ledger()
     rollout = ledger.get(rollout_id)
     if not rollout.active:
         raise LedgerError(f"{rollout_id} ended {rollout.outcome}; there is nothing to {kind.replace('_', ' ')}")
-    arguments = {} if to_percent is None else {"to_percent": to_percent}
+    arguments: dict[str, object] = {} if to_percent is None else {"to_percent": to_percent}
+    if force:
+        arguments["force"] = True
     if rollout.state == "stuck" and kind in ("roll_back", "abort"):
         _try_again(ledger, rollout_id, by, reason)
     ledger.request(rollout_id, kind, by=by, reason=reason, arguments=arguments, now=utc_now())

@@ -91,6 +91,13 @@ class Roster:
         """Start from the ledger again: another watch may have acted meanwhile."""
         self._posts = {}
 
+    def adopt(self, states: Mapping[str, States]) -> None:
+        """Go on from how far the triggers came while the ledger was out of reach and somebody else looked."""
+        for rollout_id, newer in states.items():
+            if (post := self._posts.get(rollout_id)) is not None:
+                with post.lock:
+                    post.states = newer
+
     def refresh(self, guarded: Iterable[Guarded], asked: Mapping[str, tuple[Request, ...]]) -> list[Post]:
         """Bring the posts up to what the ledger says now. Raises LedgerUnavailable; a rollout that cannot be read is
         reported and has no post."""

@@ -7,26 +7,29 @@ nothing of Prefect.
 from typing import Any
 
 from chrysalis.clock import utc_now
-from chrysalis.errors import TargetError
+from chrysalis.errors import TargetError, TargetUnavailable
+from chrysalis.targets.base import TrafficRouter
 from tasks.workspace import Workspace
 
 
 def make_safe(workspace: Workspace, percent: int, *, actor: str, cause: Any) -> dict[str, int]:
     """Take every router that carries more than `percent` down to it, read back. Returns the weight of each router after.
 
-    Never raises a weight; in a dry run changes none. Raises TargetError when a router could not be taken down; the others
-    were still done.
+    Never raises a weight; in a dry run changes none. Raises TargetError when a router could not be taken down, and
+    TargetUnavailable when it was only out of reach; the others were still done.
     """
     after: dict[str, int] = {}
     troubles: list[str] = []
+    refused = False
     for name, router in workspace.routers().items():
         try:
-            before = router.read().canary_percent
+            before = _read_or_take_off(router, percent, workspace, name)
             if before > percent and not workspace.rollout.dry_run:
                 router.write(percent, workspace.stamp(f"safe.{name}"))
             after[name] = before if workspace.rollout.dry_run else min(before, percent)
         except TargetError as error:
             troubles.append(f"{name}: {error}")
+            refused = refused or not isinstance(error, TargetUnavailable)
             continue
         if before > after[name]:
             workspace.ledger.record_action(
@@ -40,5 +43,15 @@ def make_safe(workspace: Workspace, percent: int, *, actor: str, cause: Any) -> 
                 now=utc_now(),
             )
     if troubles:
-        raise TargetError("; ".join(troubles))
+        raise (TargetError if refused else TargetUnavailable)("; ".join(troubles))
     return after
+
+
+def _read_or_take_off(router: TrafficRouter, percent: int, workspace: Workspace, name: str) -> int:
+    """What the router says. One that cannot be asked may still hear that everything is to be taken off; then it raises."""
+    try:
+        return router.read().canary_percent
+    except TargetUnavailable:
+        if percent == 0 and not workspace.rollout.dry_run:
+            router.write(0, workspace.stamp(f"safe.{name}"))
+        raise

@@ -9,9 +9,10 @@ Triggers that the router's own counters decide are looked at between the ticks (
 router and nobody else, so that a breach there is safe within a few tenths of a second however long a tick takes.
 
 A soak is counted by what was watched: the time since the last tick, at most `MOST_TICKS` intervals of it, and none of it
-when a source could not be asked.
+when a source could not be asked. That time, and every silence, is measured by a steady clock: the wall clock may be set.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -19,32 +20,39 @@ from datetime import datetime, timedelta
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, LedgerUnavailable, StaleToken
-from chrysalis.ledger import Lease, Ledger, Request, Tick
+from chrysalis.ledger import Guarded, Lease, Ledger, Request, Tick
 from gates.condition import Condition
 from gates.response import Firing
 from gates.trigger import Trigger
 from tasks.escalation import Courier
+from tasks.insist import Insistence
 from tasks.judging import Judgement, States, asked_for, blindness, judge_triggers
 from tasks.ladders import SET_MODE, Ladders
 from tasks.ladders import asked_for as asked_for_ladders
 from tasks.notify import tell
 from tasks.responses import respond
 from tasks.roster import Post, Roster
+from tasks.spool import Spool
+from tasks.standby import Standby
 from tasks.step import log
 from tasks.values import put_back, remember
 from tasks.waits import Glance, counted_s, looked_for, settle
 from tasks.waking import GOING_BACK, Wake, Waker
-from tasks.workspace import NOTHING_MEASURED, Measured, Workspace, observe_all
+from tasks.workspace import NOTHING_MEASURED, Measured, Workspace, observe_all, settings
 
 MOST_TICKS = 10
 """A gap of more ticks than this was not watched, however short the tick."""
 MOST_GAP_AT_LEAST_S = 2.0
 BLIND_PAGES_AFTER = timedelta(seconds=60)
 LEASE_NAME = "watch"
+SPOOL = "spool.jsonl"
+"""In the home folder: what was done while the ledger was out of reach."""
 LEASE_TICKS = 20
 LEASE_AT_LEAST_S = 5.0
 HANDS = 8
 """Responses made at the same time."""
+GIVE_WAY_S = 0.5
+"""How long a tick holds its breath, at most, while a fast look has something made safe."""
 SET_OFF = "set_off"
 
 
@@ -56,6 +64,18 @@ class Look:
     blind: str
     """Why it could not be watched; empty when it was."""
 
+    @property
+    def guarded(self) -> Guarded:
+        return self.post.guarded
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.post.workspace
+
+    @property
+    def states(self) -> States:
+        return self.post.states
+
 
 @dataclass
 class Sentry:
@@ -65,31 +85,51 @@ class Sentry:
     wake: Wake
     holder: str
     interval_s: float
+    blind_pages_after: timedelta = BLIND_PAGES_AFTER
     lease: Lease | None = None
+    standby: Standby = field(init=False)
+    """What goes on watching, in a thread of its own (`Standby.on_duty`), while the ledger is out of reach."""
+    _insistence: Insistence = field(default_factory=Insistence)
+    _steady_s: float = 0.0
     _last_tick: datetime | None = None
-    _blind_since: dict[str, datetime] = field(default_factory=dict)
+    _counted: frozenset[int] = frozenset()
+    """The waits that the last tick looked at."""
+    _blind_since: dict[str, float] = field(default_factory=dict)
+    _seeing_since: dict[str, float] = field(default_factory=dict)
     _blind_paged: set[str] = field(default_factory=set)
     _hands: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(HANDS, thread_name_prefix="respond"))
-
     _courier: Courier = field(default_factory=Courier)
 
     def __post_init__(self) -> None:
         self.roster = Roster(self.ledger)
         self.waker = Waker(self.wake)
+        self._calm = threading.Event()
+        self._calm.set()
+        self.standby = Standby(Spool(settings().home / SPOOL), self.interval_s)
 
-    def tick(self, now: datetime) -> int:
-        """One look. Returns how many rollouts were looked at; 0 without the lease. Raises LedgerUnavailable."""
+    def tick(self, now: datetime, passed_s: float | None = None) -> int:
+        """One look. Returns how many rollouts were looked at; 0 without the lease. Raises LedgerUnavailable.
+
+        `passed_s` is the time since the last tick by a steady clock; without it, the wall clock's `now` is believed.
+        """
+        if passed_s is None:
+            passed_s = 0.0 if self._last_tick is None else max(0.0, (now - self._last_tick).total_seconds())
+        self._steady_s += passed_s
         if not self._holds_lease(now):
+            self.standby.forget()
             return 0
+        self.roster.adopt(self.standby.hand_over(self.ledger, self.lease, now))
         active = self.ledger.watched()
         asked = _by_rollout(self.ledger.all_open_requests())
         guarded = [one for one in active if one.armed_at is not None or one.waits]
         looks = self._look(self.roster.refresh(guarded, asked), now)
         self._save(now)
-        over = self._settle_waits(looks, now)
-        self.waker.wake_due(active, asked, over, now)
+        over = self._settle_waits(looks, now, passed_s)
+        self.waker.wake_due(active, asked, over, now, self._steady_s)
+        self.roster.adopt(self.standby.hand_over(self.ledger, self.lease, now))
         self._courier.go(self.ledger, now)
         self.ledger.beat(LEASE_NAME, detail={"watched": len(guarded), "blind": sorted(self._blind_since)}, now=now)
+        self.standby.remember([look for look in looks if look.guarded.armed_at is not None], self.ledger)
         self._last_tick = now
         return len(guarded)
 
@@ -106,8 +146,10 @@ class Sentry:
             answering: Future[None] | None = None
             try:
                 judgement = self._judge(post, post.fast, post.slow, seen, now)
-                post.looked_fast_at, post.blind_fast = now, blindness(post.fast, seen)
+                post.looked_fast_at = now
+                post.blind_fast = blindness(post.fast, seen, judgement, exposed=_exposed(post))
                 if judgement.due and not _going_back(post):
+                    self._calm.clear()
                     answering = self._hands.submit(self._answer, post, judgement)
             except Exception:
                 log().exception("%s could not be looked at", post.id)
@@ -118,6 +160,8 @@ class Sentry:
 
     def close(self) -> None:
         """Give the lease back, so that the next watch need not wait for it."""
+        self.standby.forget()
+        self._insistence.close()
         self._courier.close()
         self._hands.shutdown()
         self.waker.close()
@@ -159,6 +203,7 @@ class Sentry:
         looks: list[Look] = []
         answering: list[Future[None]] = []
         for post, seen in zip(posts, measured, strict=True):
+            self._give_way()
             if seen is None or not post.lock.acquire(blocking=False):
                 continue
             answer: Future[None] | None = None
@@ -168,8 +213,9 @@ class Sentry:
                 if to_do and not _going_back(post):
                     answer = self._hands.submit(self._answer, post, judgement, seen)
                     answering.append(answer)
-                blind = blindness(post.slow, seen) or self._blind_fast(post, now)
-                self._note_blindness(post.workspace, blind, now)
+                self._insistence.look(post.workspace, [one for one in post.asked if one.kind in GOING_BACK])
+                blind = blindness(post.slow, seen, judgement, exposed=_exposed(post)) or self._blind_fast(post, now)
+                self._note_blindness(post.workspace, blind)
                 looks.append(Look(post, blind))
             except ChrysalisError as error:
                 log().error("%s could not be looked at: %s", post.id, error)
@@ -226,6 +272,14 @@ class Sentry:
                 self._keep(post, before)
             finally:
                 post.lock.release()
+                if measured is None:
+                    self._calm.set()
+
+    def _give_way(self) -> None:
+        """Leave the interpreter to an answer of a fast look, once, and not to one that hangs."""
+        if not self._calm.is_set():
+            self._calm.wait(GIVE_WAY_S)
+            self._calm.set()
 
     def _keep(self, post: Post, before: States) -> None:
         """Save at once what was done, so that a watch that takes over does not do it again."""
@@ -268,18 +322,29 @@ class Sentry:
             ladders.answer([request for request in post.asked if request.kind == SET_MODE])
             post.states = replace(post.states, ladders=ladders.as_json())
 
-    def _note_blindness(self, workspace: Workspace, blind: str, now: datetime) -> None:
+    def _note_blindness(self, workspace: Workspace, blind: str) -> None:
         """A source that cannot be asked never rolls back and never promotes; it pages once when it lasts."""
         rollout_id = workspace.rollout.id
         if not blind:
             self._blind_since.pop(rollout_id, None)
-            self._blind_paged.discard(rollout_id)
+            if rollout_id in self._blind_paged:
+                self._note_sight(workspace)
             return
-        since = self._blind_since.setdefault(rollout_id, now)
-        if now - since >= BLIND_PAGES_AFTER and rollout_id not in self._blind_paged:
+        self._seeing_since.pop(rollout_id, None)
+        since_s = self._blind_since.setdefault(rollout_id, self._steady_s)
+        if self._steady_s - since_s >= self.blind_pages_after.total_seconds() and rollout_id not in self._blind_paged:
             self._blind_paged.add(rollout_id)
             holds = f"{blind}; it holds at {workspace.rollout.weight_percent or 0} %"
             tell(workspace, "page", "cannot be watched", holds, cause="blind")
+
+    def _note_sight(self, workspace: Workspace) -> None:
+        """Say that it is over once it has been over for as long as it took to page: a source that flutters pages once."""
+        rollout_id = workspace.rollout.id
+        since_s = self._seeing_since.setdefault(rollout_id, self._steady_s)
+        if self._steady_s - since_s >= self.blind_pages_after.total_seconds():
+            self._blind_paged.discard(rollout_id)
+            self._seeing_since.pop(rollout_id, None)
+            tell(workspace, "info", "is watched again", f"at {workspace.rollout.weight_percent or 0} %")
 
     def _save(self, now: datetime) -> None:
         """Give the ledger its copy of the states that changed in anything that counts."""
@@ -293,22 +358,28 @@ class Sentry:
                 post.unsaved = True
             raise
 
-    def _settle_waits(self, looks: list[Look], now: datetime) -> set[int]:
+    def _settle_waits(self, looks: list[Look], now: datetime, passed_s: float) -> set[int]:
         """Count and close; returns the waits that are over."""
+        counted, self._counted = self._counted, frozenset(wait.id for look in looks for wait in look.guarded.waits)
+        since = None if self._last_tick is None else passed_s
         glances = [
-            (Glance(look.post.workspace, wait, look.blind, now), counted_s(wait, self._last_tick, now, self._most_gap_s))
+            (
+                Glance(look.workspace, wait, look.blind, now),
+                counted_s(wait, since, now, self._most_gap_s, known=wait.id in counted),
+            )
             for look in looks
-            for wait in look.post.guarded.waits
+            for wait in look.guarded.waits
         ]
         due = [(index, conditions) for index, one in enumerate(glances) if (conditions := looked_for(*one))]
         seen = self._measure([(glances[index][0].workspace, conditions) for index, conditions in due], now)
         measured = {index: found for (index, _), found in zip(due, seen, strict=True)}
         ticks: list[Tick] = []
         over: set[int] = set()
-        for index, (glance, counted) in enumerate(glances):
+        for index, (glance, watched_s) in enumerate(glances):
+            self._give_way()
             if (found := measured.get(index, NOTHING_MEASURED)) is None:
                 continue
-            settled = settle(self.ledger, replace(glance, measured=found) if index in measured else glance, counted)
+            settled = settle(self.ledger, replace(glance, measured=found) if index in measured else glance, watched_s)
             if settled.tick is not None:
                 ticks.append(settled.tick)
             if settled.over:
@@ -328,6 +399,11 @@ def _by_rollout(requests: Sequence[Request]) -> dict[str, tuple[Request, ...]]:
 def _stepping(post: Post) -> list[Condition]:
     """What the ladders of a guarded rollout look at."""
     return asked_for_ladders(post.workspace.plan) if post.guarded.armed_at is not None else []
+
+
+def _exposed(post: Post) -> bool:
+    """Whether anybody uses the canary."""
+    return bool(post.guarded.rollout.weight_percent)
 
 
 def _going_back(post: Post) -> bool:

@@ -8,8 +8,9 @@ from datetime import timedelta
 from chrysalis.clock import utc_now
 from chrysalis.plan import PlannedStep
 from chrysalis.plan.steps import SetWeight
+from chrysalis.targets.base import Split
 from tasks.step import Before, Done, Waiting, retry_later, step_task
-from tasks.workspace import Workspace
+from tasks.workspace import Workspace, written_from_memory
 
 WATCH_NAME = "watch"
 ALIVE_WITHIN_TICKS = 10
@@ -23,8 +24,9 @@ def read_before(workspace: Workspace, planned: PlannedStep, spec: SetWeight) -> 
 def run(workspace: Workspace, planned: PlannedStep, spec: SetWeight, before: Before) -> Done | Waiting:
     """Set the weight and read it back. Raises WriteRefused, WriteNotVerified, TargetUnavailable, StaleToken."""
     router = workspace.router(spec.target)
-    now_percent = router.read().canary_percent
-    if spec.to > now_percent and (missing := watch_missing(workspace)):
+    split = router.read()
+    now_percent = split.canary_percent
+    if spec.to > now_percent and (missing := watch_missing(workspace) or not_journaled(workspace, split)):
         return retry_later(workspace, planned, missing)
     written = router.write(spec.to, workspace.stamp(planned.id))
     record_weight(workspace, planned.phase, written.canary_percent, f"{spec.target} at {written.canary_percent} %")
@@ -51,12 +53,24 @@ def watch_missing(workspace: Workspace) -> str | None:
     if beat is None:
         return "the watch has never run; start its deployment, no weight goes up without it"
     age = utc_now() - beat.at
+    if age < -timedelta(seconds=limit_s):
+        ahead = f"the watch was last seen {-age.total_seconds():.0f} s from now > at most {limit_s:.0f} s"
+        return f"{ahead}, by a clock that was set since; no weight goes up without it"
     if age > timedelta(seconds=limit_s):
         seen = f"the watch was last seen {age.total_seconds():.0f} s ago > at most {limit_s:.0f} s"
         return f"{seen}; no weight goes up without it"
     if workspace.rollout.id in beat.detail.get("blind", ()):
         return "the watch cannot see: a source of its triggers does not answer; no weight goes up unwatched"
     return None
+
+
+def not_journaled(workspace: Workspace, split: Split) -> str | None:
+    """Why this weight may not go up yet: the watch took it down without the ledger, and has not said so there."""
+    if split.stamp is None or not written_from_memory(split.stamp) or split.stamp.rollout_id != workspace.rollout.id:
+        return None
+    return (
+        f"the watch took the traffic to {split.canary_percent} % while the ledger was out of reach; it journals that first"
+    )
 
 
 set_weight = step_task("set_weight", run, before=read_before, undo=undo)

@@ -1,4 +1,5 @@
-"""Named values that the watch changes for a trigger, and puts back once a trigger with `recover` has recovered.
+"""Named values that the watch changes for a trigger, and puts back: once a trigger with `recover` has recovered, and all
+of them on the way back.
 
 What is put back is what stood before the first change, and only where the target still reads as the watch left it: a value
 that somebody set meanwhile is theirs.
@@ -9,12 +10,14 @@ from typing import Any, NamedTuple
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, LedgerUnavailable
+from gates.ladder import Ladder
 from gates.trigger import Trigger, TriggerState
 from tasks.notify import tell
 from tasks.step import log
 from tasks.workspace import Workspace
 
 ACTOR = "watch"
+_SET = "set "
 
 
 class Change(NamedTuple):
@@ -35,7 +38,7 @@ def set_values(workspace: Workspace, target: str, changes: Mapping[str, Any], ca
         workspace.rollout.id,
         None,
         actor=actor,
-        action=f"set {target}",
+        action=f"{_SET}{target}",
         before=change.before,
         after=change.after,
         cause=cause,
@@ -75,6 +78,44 @@ def put_back(
         said = f"{name} recovered: {', '.join(f'{one}={value}' for one, value in change['before'].items())}"
         tell(workspace, "info", said, "what was changed for it is put back", channels=triggers[name].notify)
     return left
+
+
+def changed_values(workspace: Workspace) -> bool:
+    """Whether any value was changed in this rollout by a trigger or a ladder."""
+    return any(one.action.startswith(_SET) for one in workspace.ledger.actions(workspace.rollout.id))
+
+
+def to_put_back(workspace: Workspace) -> dict[str, dict[str, Any]]:
+    """Target to the values that stood before the watch (or a person, by a ladder) changed them in this rollout.
+
+    Read from the recorded changes, newest first: each one counts where the target reads as that change left it. So a value
+    that a step changed in between, and whose step is undone, goes all the way back. A ladder on a last rung that only a
+    person may leave keeps its values.
+    """
+    actions = workspace.ledger.actions(workspace.rollout.id)
+    changes = [(one.action.removeprefix(_SET), one) for one in actions if one.action.startswith(_SET)]
+    wanted: dict[str, dict[str, Any]] = {}
+    for target in dict.fromkeys(target for target, _ in changes):
+        now = workspace.switchboard(target).read()
+        stood = dict(now)
+        for _, change in reversed([one for one in changes if one[0] == target]):
+            undone = {name: value for name, value in change.before.items() if stood.get(name) == change.after.get(name)}
+            stood |= undone
+        kept = {name for ladder in held_ladders(workspace) if ladder.target == target for name in ladder.value_names}
+        differing = {name: value for name, value in stood.items() if name not in kept and value != now.get(name)}
+        wanted |= {target: differing} if differing else {}
+    return wanted
+
+
+def held_ladders(workspace: Workspace) -> list[Ladder]:
+    """The ladders that stand on a last rung which only a person may leave."""
+    moved = {one.action: one.after for one in workspace.ledger.actions(workspace.rollout.id)}
+    ladders = workspace.plan.ladders.items()
+    return [
+        ladder
+        for name, ladder in ladders
+        if ladder.last_rung_needs_a_person and moved.get(f"ladder {name}") == ladder.modes[-1]
+    ]
 
 
 def _put_back_one(workspace: Workspace, name: str, change: Mapping[str, Any]) -> None:

@@ -27,12 +27,17 @@ CHECK_AGAIN_AT_LEAST_S = 30.0
 """Real seconds between two runs of a checklist that holds, however fast the plan's clock runs."""
 
 
-def counted_s(wait: Wait, last_tick: datetime | None, now: datetime, most_s: float) -> float:
-    """Real seconds of this wait that were watched since the last tick: 0 at the first tick, never more than `most_s`."""
-    if last_tick is None:
+def counted_s(wait: Wait, passed_s: float | None, now: datetime, most_s: float, *, known: bool) -> float:
+    """Real seconds of this wait that were watched since the last tick: 0 at the first tick, never more than `most_s`.
+
+    `passed_s` is the time since the last tick by a steady clock. Of a wait that the last tick did not know, only what
+    passed since it was opened or another watch looked at it counts, which only the wall clock tells.
+    """
+    if passed_s is None:
         return 0.0
-    since = max(last_tick, wait.opened_at, wait.ticked_at or wait.opened_at)
-    return min(max(0.0, (now - since).total_seconds()), most_s)
+    since = max(wait.opened_at, wait.ticked_at or wait.opened_at)
+    looked_at_s = passed_s if known else min(passed_s, (now - since).total_seconds())
+    return min(max(0.0, looked_at_s), most_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,9 @@ def settle(ledger: Ledger, glance: Glance, watched_real_s: float) -> Settled:
         case "gate":
             return Settled(over=_gate(ledger, glance))
         case "retry":
-            if (glance.now - wait.opened_at).total_seconds() >= float(wait.detail.get("after_s", 0.0)):
+            since_s = (glance.now - wait.opened_at).total_seconds()
+            # One that was opened in the future was opened before the clock was set back.
+            if since_s < 0 or since_s >= float(wait.detail.get("after_s", 0.0)):
                 ledger.close_wait(wait.id, "try again", now=glance.now, by="watch")
                 return Settled(over=True)
         case "sign_off":

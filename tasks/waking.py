@@ -10,6 +10,7 @@ from chrysalis.ledger import Guarded, Request
 from tasks.lifecycle import LEASE_S
 from tasks.prefect_api import Nudge, RunCancelled
 from tasks.rolling_back import ask
+from tasks.signs import Signs
 from tasks.step import log
 
 WAKE_AGAIN_AFTER = timedelta(seconds=3)
@@ -32,33 +33,43 @@ class Waker:
     """Nudges runs, one at a time and beside the tick, which never waits for Prefect."""
 
     wake: Wake
-    _woken: dict[str, datetime] = field(default_factory=dict)
+    _signs: Signs = field(default_factory=Signs)
+    _woken: dict[str, float] = field(default_factory=dict)
+    """When by the steady clock."""
     _hand: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="wake"))
 
     def wake_due(
-        self, active: Iterable[Guarded], asked: Mapping[str, tuple[Request, ...]], over: Collection[int], now: datetime
+        self,
+        active: Collection[Guarded],
+        asked: Mapping[str, tuple[Request, ...]],
+        over: Collection[int],
+        now: datetime,
+        steady_s: float,
     ) -> None:
         """Have every run go on that has something to do and sleeps, or whose process is gone.
 
-        `over` are the waits that ended at this tick.
+        `over` are the waits that ended at this tick. Silences and pauses are counted by the steady clock.
         """
-        due: list[tuple[datetime, Guarded, Nudge]] = []
-        woken: dict[str, datetime] = {}
+        due: list[tuple[float, Guarded, Nudge]] = []
+        woken: dict[str, float] = {}
         for one in active:
             rollout = one.rollout
-            last = self._woken.get(rollout.id)
-            if last is not None:
-                woken[rollout.id] = last
-            nudge = nudge_for(one, asked.get(rollout.id, ()), over, now)
+            last_s = self._woken.get(rollout.id)
+            if last_s is not None:
+                woken[rollout.id] = last_s
+            silence = self._signs.silence(rollout.id, _last_sign(one), now=now, steady_s=steady_s)
+            nudge = nudge_for(one, asked.get(rollout.id, ()), over, silence)
             if nudge is None or rollout.flow_run_id is None:
                 continue
-            if last is None or now - last >= (WAKE_AGAIN_AFTER if nudge.asleep else LOOK_AFTER):
-                due.append((last or rollout.started_at, one, nudge))
+            pause = WAKE_AGAIN_AFTER if nudge.asleep else LOOK_AFTER
+            if last_s is None or steady_s - last_s >= pause.total_seconds():
+                due.append((-1.0 if last_s is None else last_s, one, nudge))
         self._woken = woken
+        self._signs.keep({one.rollout.id for one in active})
         looks = [entry for entry in due if not entry[2].asleep]
         looks.sort(key=lambda entry: entry[0])
         for _, one, nudge in [*(entry for entry in due if entry[2].asleep), *looks[:LOOKS_PER_TICK]]:
-            self._woken[one.rollout.id] = now
+            self._woken[one.rollout.id] = steady_s
             self._hand.submit(self._nudge, one.rollout.id, one.rollout.flow_run_id or "", nudge)
 
     def close(self, *, wait: bool = False) -> None:
@@ -75,10 +86,9 @@ class Waker:
             log().warning("%s could not be woken, tried again: %s", rollout_id, error)
 
 
-def nudge_for(seen: Guarded, asked: Iterable[Request], over: Collection[int], now: datetime) -> Nudge | None:
-    """Why the rollout's run shall go on now; None when it is as it should be."""
+def nudge_for(seen: Guarded, asked: Iterable[Request], over: Collection[int], silence: timedelta) -> Nudge | None:
+    """Why the rollout's run shall go on now; None when it is as it should be. `silence`: since its last sign of life."""
     rollout = seen.rollout
-    silence = now - _last_sign(seen)
     if rollout.state in ("pending", "running", "rolling_back"):
         if silence > DEAD_AFTER:
             return Nudge("its process is gone", gone=True, cancelled=rollout.state == "rolling_back")

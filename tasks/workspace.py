@@ -28,7 +28,11 @@ from gates.observation import Need, Observations, Unavailable
 from tasks.entered import EnteredSource, recorded
 
 TOKENS_PER_ROLLOUT = 1_000_000
-"""More than one rollout can ever take: a process start each second for a week."""
+"""More than twice what one rollout can ever take: a process start each second for five days."""
+
+
+FROM_MEMORY = "standby."
+"""How the step in a stamp begins that the watch wrote while the ledger was out of reach."""
 
 SPLITTING = frozenset({"set_weight", "set_route"})
 """Steps after which other users or requests reach the canary."""
@@ -130,8 +134,11 @@ class Workspace:
         return {**(self.settings.variables() if self.environment is None else self.environment), **own}
 
     def stamp(self, step_id: str) -> Stamp:
-        """Who writes. A newer rollout outranks every token of an older one: both write to the same targets."""
-        return Stamp(self.rollout.serial * TOKENS_PER_ROLLOUT + self.token, self.rollout.id, step_id)
+        """Who writes. A newer rollout outranks every token of an older one: both write to the same targets.
+
+        A token counts two, so that there is room between it and the next (`standby.py`).
+        """
+        return Stamp(self.rollout.serial * TOKENS_PER_ROLLOUT + 2 * self.token, self.rollout.id, step_id)
 
     def router(self, name: str) -> TrafficRouter:
         return wiring.router(self.plan, name, self.variables)
@@ -230,6 +237,11 @@ def observe_all(wanted: Sequence[tuple[Workspace, Sequence[Condition]]], now: da
             seen.update(dict.fromkeys(conditions, workspace.with_baselines(next(found))))
         measured.append(Measured(seen))
     return measured
+
+
+def written_from_memory(stamp: Stamp) -> bool:
+    """Whether the watch wrote this while the ledger was out of reach, and has not journaled it yet."""
+    return stamp.step_id.startswith(FROM_MEMORY)
 
 
 def require_known(plan: Plan, name: str, known: Mapping[str, object], noun: str) -> None:

@@ -29,9 +29,11 @@ from chrysalis.ledger.records import (
     Wait,
     WaitKind,
 )
+from chrysalis.ledger.rollouts import CLAIMS
 from chrysalis.ledger.store import Ledger
 
 __all__ = [
+    "CLAIMS",
     "UNCHANGED",
     "Action",
     "Attempt",

@@ -22,6 +22,10 @@ _COLUMNS = columns(_TABLE, Lease)
 _BEAT = columns(schema.heartbeats, Beat)
 
 
+MOST_AHEAD_S = 60.0
+"""How far the clocks of machines may differ before a lease is taken for one from before the clock was set back."""
+
+
 class Leases(Part):
     """Leases and heartbeats by name."""
 
@@ -39,6 +43,9 @@ class Leases(Part):
             current = _read(tx, name)
             if current.holder == holder and not current.expired(tx.now):
                 return _write(tx, name, expires_at=max(until, current.expires_at))
+            if current.expires_at > until + timedelta(seconds=MOST_AHEAD_S):
+                # Nobody holds a lease for so long: the clock was set back. A holder that lives renews it; else it ends.
+                _write(tx, name, expires_at=until)
             if not current.expired(tx.now):
                 return None
             lease = _write(tx, name, holder=holder, token=current.token + 1, acquired_at=tx.now, expires_at=until)

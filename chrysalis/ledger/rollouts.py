@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Select, insert, select, update
 
-from chrysalis.errors import LedgerError, ServiceBusy
+from chrysalis.errors import LedgerError, ServiceBusy, TargetBusy
 from chrysalis.ledger import schema
 from chrysalis.ledger.canonical import clean
 from chrysalis.ledger.database import Database
@@ -21,6 +21,9 @@ from chrysalis.ledger.records import NewRollout, Outcome, Rollout, State
 from chrysalis.ledger.rows import columns, record, records
 from chrysalis.ledger.transaction import Transaction, require_current, unknown
 
+CLAIMS = "claims"
+"""The parameter of a rollout that lists what it will change, in words that two rollouts can be compared by."""
+
 _TABLE = schema.rollouts
 _COLUMNS = columns(_TABLE, Rollout)
 
@@ -29,7 +32,7 @@ class Rollouts(Part):
     """The rollouts themselves."""
 
     def start_rollout(self, new: NewRollout, now: datetime) -> tuple[Rollout, bool]:
-        """The rollout for this service and idempotency key, and whether it was created now. Raises ServiceBusy."""
+        """The rollout of this service and key, and whether it was created now. Raises ServiceBusy, TargetBusy."""
         if not new.speed > 0:
             raise LedgerError(f"rollout of {new.service}: speed is {new.speed}; it is above 0 (1 is the plan's own clock)")
         with self._database.write(now) as tx:
@@ -168,6 +171,28 @@ def _require_free(tx: Transaction, new: NewRollout) -> None:
             f"service {new.service}: rollout {busy.id} of version {busy.version} is {busy.state}, so {new.version} was not "
             f"started; wait for it, or end it with `chrysalis abort {busy.id}`"
         )
+    _require_unclaimed(tx, new)
+
+
+def _require_unclaimed(tx: Transaction, new: NewRollout) -> None:
+    """Raises TargetBusy when an active rollout of another service writes to one of the same targets."""
+    wanted = [str(claim) for claim in new.parameters.get(CLAIMS, ())]
+    if not wanted:
+        return
+    for row in tx.execute(select(_TABLE.c.id, _TABLE.c.service, _TABLE.c.parameters).where(schema.is_active)):
+        for claim in row.parameters.get(CLAIMS, ()):
+            for mine in wanted:
+                if _overlap(mine, claim):
+                    raise TargetBusy(
+                        f"{mine}: rollout {row.id} of service {row.service} changes {claim} until it ends, so "
+                        f"{new.version} of {new.service} was not started; wait for it, or end it with "
+                        f"`chrysalis abort {row.id}`"
+                    )
+
+
+def _overlap(one: str, other: str) -> bool:
+    """The same target, or a named value and a part of it (`features` and `features.emergence`)."""
+    return one == other or ("#" in one and "#" in other and (one.startswith(f"{other}.") or other.startswith(f"{one}.")))
 
 
 def _fresh(tx: Transaction, new: NewRollout, rollout_id: str, serial: int) -> dict[str, Any]:

@@ -149,7 +149,7 @@ class PrometheusSource:
             return Unavailable(f"{self._where}: cannot be reached ({type(error).__name__}: {error})")
 
     def _instant(self, question: Question) -> Answer:
-        form = {"query": question.text, "time": _seconds(question.end_ms), "timeout": f"{self._timeout_s:g}s"}
+        form = {"query": question.text, "time": _seconds(question.end_ms), "timeout": f"{round(self._timeout_s * 1000)}ms"}
         try:
             return self._post(form)
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
@@ -170,7 +170,7 @@ class PrometheusSource:
         for first in range(question.points - 1, -1, -MAX_POINTS):
             last = max(first - MAX_POINTS + 1, 0)
             start_ms, end_ms = (question.end_ms - steps * question.step_ms for steps in (first, last))
-            exact = {"start": _seconds(start_ms), "end": _seconds(end_ms), "timeout": f"{self._timeout_s:g}s"}
+            exact = {"start": _seconds(start_ms), "end": _seconds(end_ms), "timeout": f"{round(self._timeout_s * 1000)}ms"}
             start, end = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (start_ms, end_ms))
             try:
                 result = self._client.custom_query_range(question.text, start, end, _seconds(question.step_ms), params=exact)

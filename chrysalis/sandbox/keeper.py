@@ -29,7 +29,7 @@ from chrysalis.sandbox.state import State, process_started
 from chrysalis.targets.envoy_routes import Clusters, Routing, render
 
 TICK_S = 0.03
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 75.0
 END_GRACE_S = 3.0
 INITIAL_STAMP = "sandbox:0:start"
 

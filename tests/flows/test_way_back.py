@@ -2,6 +2,7 @@
 
 import time
 
+import httpx
 import pytest
 
 from tests.desk import Desk
@@ -23,6 +24,25 @@ def test_a_breach_while_a_sign_off_is_waited_for_is_taken_back_at_once(desk: Des
     assert desk.events(rollout.id, "done")[-2:] == ["rollback.verify", "rollback"]
     state = desk.stack.state(ended.flow_run_id or "")
     until(lambda: desk.stack.state(ended.flow_run_id or "") == ("FAILED", "RolledBack"), f"a red run; it was {state}")
+
+
+def test_the_way_back_leads_out_of_a_mode_that_a_person_chose(desk: Desk) -> None:
+    def emergence() -> object:
+        answer = httpx.get(desk.stack.sandbox.state.urls["service"] + "/api/config", trust_env=False).json()
+        return answer["features"]["emergence"]
+
+    rollout = desk.start("quick", "mode-1")
+    desk.await_sign_off(rollout.id)
+    stood = emergence()
+    assert desk.say("mode", rollout.id).out == "depth: full\n"
+    said = desk.say("mode", rollout.id, "lite", "--as", "dmitri", "--reason", "too slow")
+    assert (said.code, said.out) == (0, f"{rollout.id}: depth goes to lite at the watch's next look\n"), said
+    until(lambda: emergence() is False, "the watch to go to lite")
+    until(lambda: desk.say("mode", rollout.id).out == "depth: lite\n", "the ledger to know it")
+    assert desk.say("rollback", rollout.id, "--as", "nadia", "--reason", "slow").code == 0
+    assert desk.await_end(rollout.id).outcome == "rolled_back"
+    assert emergence() is stood
+    assert "rollback.values" in desk.events(rollout.id, "done")
 
 
 def test_in_part_it_holds_until_it_is_resumed_and_then_completes(desk: Desk) -> None:

@@ -13,7 +13,18 @@ from gates.conditions import CONDITIONS, GateSpec, judge_gate
 from gates.count import Exists
 from gates.observation import Selector, Series, Unavailable
 from gates.verdict import Mode, Verdict
-from tests.gates.strategies import CONDITION, EVERY_KIND, NOW_S, any_series, canary, every_minute, observed
+from tests.gates.strategies import (
+    CONDITION,
+    EVERY_KIND,
+    NOW_S,
+    any_series,
+    any_time,
+    any_unit,
+    any_value,
+    canary,
+    every_minute,
+    observed,
+)
 
 KINDS = pytest.mark.parametrize("written", EVERY_KIND.values(), ids=EVERY_KIND.keys())
 FACTS = {name: MetricFacts("", 60.0, True, "lower_is_better") for name in ("m", "n", "k")}
@@ -239,3 +250,19 @@ def test_problems_and_the_name_of_a_gate():
 def test_a_gate_whose_metrics_fit_has_no_problems():
     gate = GateSpec.model_validate([{"exists": {"metric": "m"}}])
     assert gate.problems({"m": MetricFacts("count", 60.0, True, "neither")}) == []
+
+
+@KINDS
+@settings(max_examples=60)
+@given(series=any_series(), now_s=any_time)
+def test_what_plainly_fails_is_judged_to_fail(written, series, now_s):
+    one = CONDITION.validate_python(written)
+    assert not one.plainly_fails(observed(series), now_s) or one.judge(observed(series), now_s).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("bound", [{"above": 5}, {"below": 5}, {"at_least": 5}, {"at_most": 5}, {"between": [4, 5]}])
+@given(value=st.one_of(any_value, st.sampled_from([3.9, 4.0, 5.0, 5.1])), unit=any_unit)
+def test_a_newest_sample_that_breaks_the_bound_plainly_fails(bound, value, unit):
+    one = CONDITION.validate_python({"threshold": {"metric": "m", **bound}})
+    seen = observed(Series.of([(NOW_S, value)], unit=unit, interval_s=60.0))
+    assert one.plainly_fails(seen, NOW_S) is (one.judge(seen, NOW_S).verdict is Verdict.FAIL)

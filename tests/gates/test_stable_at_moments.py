@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field
 
 from gates.comparison import Comparison
+from gates.condition import Condition
+from gates.count import Count
+from gates.incidents import Stable
 from gates.observation import Selector, Series
 from gates.threshold import Threshold
 from gates.verdict import Verdict
+from gates.window import held
 from tests.gates.strategies import NOW_S, any_series, canary
 
 BOUNDS = [{"below": 5}, {"at_most": 5}, {"above": 3}, {"at_least": 3}, {"between": [3, 5]}]
@@ -148,6 +153,80 @@ def test_a_bound_in_another_unit_is_converted_at_every_moment():
     observed = canary(m=Series.of([(NOW_S - 60.0, 500.0), (NOW_S, 1000.0)], unit="ms", interval_s=60.0))
     known, passed = spec.at_moments(observed, NOW_S + np.array([-60.0, 0.0]))
     assert (known.tolist(), passed.tolist()) == ([True, True], [True, False])
+
+
+COUNTS = [{"at_most": 3}, {"below": 4}, {"at_least": 3}, {"above": 2}, {"between": [1, 4]}]
+
+
+@pytest.mark.parametrize("bound", COUNTS, ids=str)
+@pytest.mark.parametrize("samples_are", ["increments", "total"])
+@given(
+    values=st.lists(st.sampled_from([0.0, 0.0, 0.0, 1.0, 2.0, 5.0, math.nan]), min_size=1, max_size=60),
+    gaps=st.lists(st.sampled_from([1, 1, 1, 1, 1, 1, 2, 4, 6]), min_size=60, max_size=60),
+    stale_after=st.sampled_from([None, "30m"]),
+)
+def test_counts_all_at_once_are_one_by_one(bound, samples_are, values, gaps, stale_after):
+    spec = Count(metric="m", over="10m", samples_are=samples_are, stale_after=stale_after, **bound)
+    times = NOW_S - 60.0 * np.cumsum(gaps)[: len(values)][::-1]
+    observed = canary(m=Series.of(zip(times, values, strict=True), unit="count", interval_s=60.0))
+    moments = NOW_S - 45.0 * np.arange(100, -1, -1)
+    told = spec.at_moments(observed, moments)
+    if np.isfinite(values).any():
+        assert (told[0].tolist(), told[1].tolist()) == one_by_one(spec, observed, moments)
+    else:
+        assert told is None
+
+
+@pytest.mark.parametrize("value", [0.1, 1e300], ids=["no whole number", "too large"])
+def test_counts_that_do_not_add_up_exactly_are_judged_one_by_one(value):
+    series = Series.of([(NOW_S, value)], unit="count", interval_s=60.0)
+    assert Count(metric="m", over="10m", at_most=3).at_moments(canary(m=series), np.array([NOW_S])) is None
+
+
+class Said(Condition):
+    """Says at each moment what it was told to, and notes that it was asked."""
+
+    verdicts: dict[float, Verdict]
+    asked: list[float] = Field(default_factory=list)
+
+    def needs(self):
+        return ()
+
+    def problems(self, metrics):
+        return []
+
+    def judge(self, observations, now_s):
+        self.asked.append(now_s)
+        return self.finding(self.verdicts[now_s], "as told")
+
+
+@given(
+    verdicts=st.lists(st.sampled_from([Verdict.PASS] * 6 + [Verdict.INCONCLUSIVE, Verdict.FAIL]), min_size=2, max_size=40),
+    every_s=st.sampled_from([60.0, 45.0, 7.0]),
+    cut=st.floats(0, 0.99),
+)
+def test_moments_before_a_failure_that_decides_change_nothing(verdicts, every_s, cut):
+    verdicts[-1] = Verdict.PASS
+    for_s = every_s * (len(verdicts) - cut)
+    moments = NOW_S - every_s * np.arange(len(verdicts) - 1, -1, -1)
+    stable = Stable(of=(Threshold(metric="m", below=5),), **{"for": f"{for_s}s"}, every=f"{every_s}s")
+    told = Said(verdicts=dict(zip(moments.tolist(), verdicts, strict=True)))
+    found = stable._one(told, {}, NOW_S)
+    known = np.array([one is not Verdict.INCONCLUSIVE for one in verdicts])
+    passed = np.array([one is Verdict.PASS for one in verdicts])
+    all_of_them = held(moments[known], passed[known], now_s=NOW_S, for_s=stable.for_.total_seconds(), interval_s=every_s)
+    assert found.passed is all_of_them.enough
+    assert found.holds_in_s == (None if found.passed else all_of_them.missing_s)
+    assert found.passed or all_of_them.why in found.reason
+
+
+def test_no_moment_before_a_failure_that_decides_is_judged():
+    moments = NOW_S - 60.0 * np.arange(99, -1, -1)
+    told = Said(verdicts={float(one): Verdict.PASS for one in moments})
+    told.verdicts[float(moments[-3])] = Verdict.FAIL
+    told.asked.clear()
+    Stable(of=(Threshold(metric="m", below=5),), **{"for": "100m"}, every="60s")._one(told, {}, NOW_S)
+    assert min(told.asked) == moments[-3]
 
 
 def test_without_a_series_nothing_is_told_at_once():

@@ -12,6 +12,8 @@ from tests.ledger.samples import NOW
 
 STEPS = 10
 """Steps per rollout, each begun and done."""
+AUDITED_AT_ONCE = 10_000
+"""Audit entries per transaction: one that hashes for longer than the ledger's patience is cut off."""
 
 
 def fill(ledger: Ledger, *, rollouts: int, active: int) -> None:
@@ -24,9 +26,11 @@ def fill(ledger: Ledger, *, rollouts: int, active: int) -> None:
         for table, values in rows.items():
             connection.execute(insert(table), values)
         connection.execute(update(schema.serials).values(value=rollouts))
-    with ledger._database.write(NOW) as tx:
-        for line in rows[schema.journal]:
-            tx.note("flow-1", f"step_{line['event']}", line["rollout_id"], line["detail"])
+    journal = rows[schema.journal]
+    for first in range(0, len(journal), AUDITED_AT_ONCE):
+        with ledger._database.write(NOW) as tx:
+            for line in journal[first : first + AUDITED_AT_ONCE]:
+                tx.note("flow-1", f"step_{line['event']}", line["rollout_id"], line["detail"])
     with ledger._database.exclusive() as connection:
         connection.execute(text("ANALYZE"))
 

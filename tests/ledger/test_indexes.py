@@ -24,6 +24,7 @@ QUESTIONS: dict[str, Callable[[Ledger], Any]] = {
     "waits": lambda ledger: ledger.waits("crystal-1000"),
     "open_waits": lambda ledger: ledger.open_waits(),
     "guarded": lambda ledger: ledger.guarded(),
+    "watched": lambda ledger: ledger.watched(),
     "open_requests": lambda ledger: ledger.open_requests("crystal-1000"),
     "sign_offs": lambda ledger: ledger.sign_offs("crystal-1000"),
     "findings": lambda ledger: ledger.findings("crystal-1000"),

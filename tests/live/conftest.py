@@ -25,7 +25,9 @@ minus -5
 
 
 @pytest.fixture(scope="session")
-def sources() -> Iterator[dict[str, MetricSource]]:
+def urls() -> Iterator[dict[str, str]]:
+    """Where they are."""
+
     def exposed(_: Asked) -> Reply:
         return Reply(body=EXPOSED, headers={"Content-Type": "text/plain; version=0.0.4"})
 
@@ -35,13 +37,19 @@ def sources() -> Iterator[dict[str, MetricSource]]:
             connection.execute(
                 "INSERT INTO health SELECT now() - interval '5 minutes' * step, 0.5 FROM generate_series(0, 24) AS step"
             )
-        prometheus, sql = PrometheusSource(url, scrape_interval_s=SCRAPE_INTERVAL_S), SqlSource(database)
         until(lambda: scraped(url) >= 10, "ten scrapes")
-        try:
-            yield {"prometheus": prometheus, "database": sql}
-        finally:
-            prometheus.close()
-            sql.close()
+        yield {"prometheus": url, "database": database}
+
+
+@pytest.fixture(scope="session")
+def sources(urls: dict[str, str]) -> Iterator[dict[str, MetricSource]]:
+    prometheus = PrometheusSource(urls["prometheus"], scrape_interval_s=SCRAPE_INTERVAL_S)
+    sql = SqlSource(urls["database"])
+    try:
+        yield {"prometheus": prometheus, "database": sql}
+    finally:
+        prometheus.close()
+        sql.close()
 
 
 def scraped(url: str) -> float:

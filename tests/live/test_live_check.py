@@ -52,10 +52,10 @@ def test_a_metric_that_is_there_in_its_unit_and_often_enough_is_no_problem(sourc
 @pytest.mark.parametrize(
     ("query", "unit", "said"),
     [
-        ("latencey", "s", "error: metrics.m: no data now: the query answers with nothing"),
+        ('latency{side="neither"}', "s", "error: metrics.m: no data now: the query answers with nothing"),
         ("latencey", "s", "error: metrics.m: Prometheus has had no series 'latencey' in 1h"),
         ("(sum(eror_total) or vector(0)) / sum(requests_total)", "ratio", "no series 'eror_total' in 1h"),
-        ("undefined", "", "error: metrics.m: no value now: its 1 samples are NaN"),
+        ("undefined", "", "error: metrics.m: no value now: its only sample is NaN"),
         ("latency", "s", "2 series where one is expected"),
         ("rate(latency", "s", "query error: "),
         ('share{side="stable"}', "ratio", "error: metrics.m: m is 37, above 1, which is no ratio; is it in %?"),

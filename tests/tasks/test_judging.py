@@ -54,9 +54,9 @@ def test_a_manual_trigger_fires_only_when_it_was_set_off(bench: Bench) -> None:
 def test_a_source_that_cannot_be_asked_is_blindness_and_not_a_breach(bench: Bench) -> None:
     seen = guarded(bench)
     nothing = measured(bench, Unavailable("prometheus does not answer"))
-    assert blindness(armed(bench, seen), nothing) == "trigger errors: prometheus does not answer"
+    triggers = armed(bench, seen)
     judgement = judge_triggers(
-        armed(bench, seen),
+        triggers,
         States.from_json(seen.trigger_states),
         nothing,
         workspace=bench,
@@ -64,4 +64,5 @@ def test_a_source_that_cannot_be_asked_is_blindness_and_not_a_breach(bench: Benc
         max_gap_s=60.0,
         set_off=frozenset(),
     )
-    assert judgement.due == ()
+    said = blindness(triggers, nothing, judgement, exposed=False)
+    assert (said, judgement.due) == ("trigger errors: prometheus does not answer", ())

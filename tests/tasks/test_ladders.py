@@ -7,6 +7,7 @@ import pytest
 
 from chrysalis.errors import SettingsError
 from tasks.ladders import ask_for_mode, modes_now
+from tasks.rolling_back import put_values_back
 from tests.tasks.service import Service, Watched, watched
 
 PLAN = """
@@ -110,6 +111,22 @@ def test_only_a_person_leads_out_of_the_last_rung(run: Watched) -> None:
     assert (mode(run), run.service.values["orchestrator"]) == ("fallback", "spiralogic")
     assert run.bench.ledger.open_requests(run.bench.rollout.id) == ()
     assert [one.actor for one in run.bench.ledger.actions(run.bench.rollout.id)][-1] == "ada"
+
+
+def test_the_way_back_leads_back_to_the_best_mode(run: Watched) -> None:
+    run.tick(first_token=800)
+    run.tick()
+    assert mode(run) == "fallback"
+    put_values_back.fn(run.bench.rollout.id, run.bench.token, "errors", "ada")
+    assert run.service.values == STOOD
+
+
+def test_the_way_back_leaves_a_last_rung_to_a_person(run: Watched) -> None:
+    for _ in range(3):
+        run.tick(errors=9.0)
+    said = put_values_back.fn(run.bench.rollout.id, run.bench.token, "errors", "ada")
+    assert said == "left in baseline: only a person leads out of it"
+    assert run.service.values["orchestrator"] == "baseline"
 
 
 def test_a_move_that_the_target_does_not_take_is_tried_again_and_not_counted(run: Watched) -> None:

@@ -46,7 +46,8 @@ def test_the_number_of_rollouts_does_not_change_how_often_anybody_is_asked(home:
     asked: list[tuple[int, int]] = []
     for count in (2, 40):
         sentry = Sentry(ledger, lambda run, nudge: False, "watch", 1.0)
-        sentry.tick(NOW)
+        while len(sentry.roster.posts) < count:
+            sentry.tick(NOW)
         prometheus.clear()
         with statements(ledger) as seen:
             assert sentry.tick(NOW) == count

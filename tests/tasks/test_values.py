@@ -1,10 +1,12 @@
-"""Values that the watch changes for a trigger, and puts back when the trigger has recovered."""
+"""Values that the watch changes for a trigger, and puts back when the trigger has recovered and on the way back."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from chrysalis.errors import TargetError
+from tasks.rolling_back import put_values_back, values_changed
 from tests.tasks.service import Service, Watched, watched
 
 PLAN = """
@@ -100,4 +102,53 @@ def test_what_cannot_be_put_back_is_tried_again(run: Watched) -> None:
     assert run.service.values["share"] == 0.5
     run.service.broken = False
     run.tick()
+    assert run.service.values == STOOD
+
+
+def go_back(run: Watched) -> str:
+    return put_values_back.fn(run.bench.rollout.id, run.bench.token, "errors", "nadia")
+
+
+def test_the_way_back_puts_back_what_the_watch_changed_also_without_recover(run: Watched) -> None:
+    for rate in (30, 60, 100):
+        run.tick(rate=rate)
+    assert run.service.values == {"share": 0.25, "budget": 5, "search": False}
+    assert values_changed(run.bench.rollout.id, run.bench.token)
+    assert set(go_back(run).split(", ")) == {"config share=1.0", "config budget=9", "config search=True"}
+    assert run.service.values == STOOD
+    assert not values_changed(run.bench.rollout.id, run.bench.token)
+    last = run.bench.ledger.actions(run.bench.rollout.id)[-1]
+    assert (last.actor, last.cause) == ("nadia", "way back: errors")
+
+
+def test_the_way_back_leaves_what_somebody_set_meanwhile(run: Watched) -> None:
+    run.tick(rate=60)
+    run.service.values["share"] = 0.8
+    assert go_back(run) == "config budget=9"
+    assert run.service.values == {**STOOD, "share": 0.8}
+
+
+def test_a_step_undone_between_two_changes_goes_all_the_way_back(run: Watched) -> None:
+    run.tick(rate=30)
+    run.service.values["share"] = 0.9
+    run.tick(rate=60)
+    assert run.service.values["share"] == 0.25
+    run.service.values["share"] = 0.5
+    go_back(run)
+    assert run.service.values == STOOD
+
+
+def test_there_is_nothing_to_put_back_where_nothing_was_changed(run: Watched) -> None:
+    run.tick(rate=5)
+    assert not values_changed(run.bench.rollout.id, run.bench.token)
+
+
+def test_a_way_back_that_cannot_write_is_not_done(run: Watched) -> None:
+    run.tick(rate=30)
+    run.service.broken = True
+    with pytest.raises(TargetError):
+        go_back(run)
+    assert values_changed(run.bench.rollout.id, run.bench.token)
+    run.service.broken = False
+    go_back(run)
     assert run.service.values == STOOD

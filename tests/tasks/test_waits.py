@@ -21,16 +21,17 @@ def soak(*, opened: float = 0.0, ticked: float | None = None) -> Wait:
 
 
 @pytest.mark.parametrize(
-    ("wait", "last_tick", "now", "counted"),
+    ("wait", "known", "passed_s", "now", "counted"),
     [
-        pytest.param(soak(), None, 5.0, 0.0, id="the first tick has watched nothing"),
-        pytest.param(soak(ticked=4.0), 4.0, 5.0, 1.0, id="the time since the last tick"),
-        pytest.param(soak(opened=4.5), 4.0, 5.0, 0.5, id="not before it was opened"),
-        pytest.param(soak(ticked=4.8), 4.0, 5.0, 0.2, id="not what another watch has counted"),
-        pytest.param(soak(ticked=4.0), 4.0, 60.0, 2.0, id="a gap was not watched"),
-        pytest.param(soak(ticked=4.0), 4.0, 3.0, 0.0, id="a clock that goes back counts nothing"),
+        pytest.param(soak(), False, None, 5.0, 0.0, id="the first tick has watched nothing"),
+        pytest.param(soak(ticked=4.0), True, 1.0, 5.0, 1.0, id="the time since the last tick"),
+        pytest.param(soak(opened=4.5), False, 1.0, 5.0, 0.5, id="not before it was opened"),
+        pytest.param(soak(ticked=4.8), False, 1.0, 5.0, 0.2, id="not what another watch has counted"),
+        pytest.param(soak(ticked=4.0), True, 56.0, 60.0, 2.0, id="a gap was not watched"),
+        pytest.param(soak(ticked=4.0), True, 1.0, 3605.0, 1.0, id="a clock set forward by an hour changes nothing"),
+        pytest.param(soak(ticked=4.0), True, 1.0, -3595.0, 1.0, id="a clock set back by an hour changes nothing"),
+        pytest.param(soak(opened=4.0), False, 1.0, -3595.0, 0.0, id="one opened before the clock was set back begins now"),
     ],
 )
-def test_what_counts(wait: Wait, last_tick: float | None, now: float, counted: float) -> None:
-    before = None if last_tick is None else NOW + last_tick * SECOND
-    assert counted_s(wait, before, NOW + now * SECOND, most_s=2.0) == pytest.approx(counted)
+def test_what_counts(wait: Wait, known: bool, passed_s: float | None, now: float, counted: float) -> None:
+    assert counted_s(wait, passed_s, NOW + now * SECOND, most_s=2.0, known=known) == pytest.approx(counted)

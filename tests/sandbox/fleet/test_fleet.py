@@ -145,7 +145,7 @@ def test_undone_is_what_stood_before(rollout: Rollout, fleet: Sandbox) -> None:
     assert on(fleet, "alpha") == []
 
 
-SAME = Stamp(1_000_001, "cascade-1", "x")
+SAME = Stamp(1_000_002, "cascade-1", "x")
 """The token of a first rollout's first process, as every test here has it."""
 
 
