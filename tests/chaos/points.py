@@ -111,6 +111,11 @@ def by_chance(plan: Plan) -> list[Mark]:
     for step in plan.itinerary:
         if step.kind in ("gate", "verify"):
             marks += _marks("watch", step.id, [("findings_recorded", COMMIT)])
+        if step.kind == "set_weight":  # it waits while no watch is alive
+            marks += [
+                *_marks("flow", step.id, [("wait_opened", COMMIT)]),
+                *_marks("watch", step.id, [("wait_closed", COMMIT)]),
+            ]
         if step.kind == "sign_off":
             void: list[tuple[str, Sequence[str]]] = [("sign_off_void", COMMIT), ("notice_told", COMMIT)]
             marks += [*_marks("flow", step.id, void), *_marks("watch", step.id, void)]
