@@ -4,13 +4,18 @@ Stamps order two writers, and the older one's writes are refused from then on, t
 rollouts never share a router's route or a named value, whatever their services are called.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from urllib.parse import urlsplit
 
 from chrysalis.errors import SettingsError
 from chrysalis.plan import Plan, parts
 from chrysalis.plan.steps import SetFlag, SetRoute, SetWeight
 from chrysalis.settings import fill_in
 from gates.response import SetValue, SwitchOff, Throttle
+
+DIGEST_CHARACTERS = 12
 
 
 def claims(plan: Plan, variables: Mapping[str, str]) -> list[str]:
@@ -41,15 +46,25 @@ def _written(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def _address(plan: Plan, target: str, variables: Mapping[str, str]) -> str:
+    """What two plans name alike when they mean the same: the kind, what may be shown of the address, and a digest of all.
+
+    An address may hold a secret, and claims are kept in the ledger.
+    """
+    where = f"{plan.name}: target {target}"
     match plan.targets.get(target):
         case parts.Envoy() as spec:
-            written = f"envoy {spec.route_file}"
+            kind, written = "envoy", spec.route_file
         case parts.HttpApi() as spec:
-            written = f"http_api {spec.url.rstrip('/')}{spec.path}"
+            kind, written = "http_api", spec.url.rstrip("/") + spec.path
         case other:
-            written = f"{type(other).__name__.lower()} {other!r}"
-    try:
-        return fill_in(written, variables, where=f"{plan.name}: target {target}")
-    except SettingsError:
-        # Where it is cannot be told here; by the same words two plans still mean the same.
-        return written
+            kind, written = type(other).__name__.lower(), repr(other)
+    # Where it is cannot always be told here; by the same words two plans still mean the same.
+    with suppress(SettingsError):
+        written = fill_in(written, variables, where=where)
+    digest = hashlib.sha256(written.encode()).hexdigest()[:DIGEST_CHARACTERS]
+    return " ".join(part for part in (kind, _host(written) if kind == "http_api" else "", digest) if part)
+
+
+def _host(url: str) -> str:
+    parsed = urlsplit(url)
+    return (parsed.hostname or "") + (f":{parsed.port}" if parsed.port else "")

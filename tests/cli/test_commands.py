@@ -62,9 +62,6 @@ def test_show_says_what_it_waits_for_and_who_may_sign(desk: Desk, waiting: str) 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        pytest.param(("approve", "--as", "mallory"), "'mallory' may not sign", id="somebody who is not listed"),
-        pytest.param(("approve", "--as", "ravi"), "it needs devops_lead, product_owner", id="a role that may not"),
-        pytest.param(("approve", "--as", "pia", "--role", "devops_lead"), "'pia' may not sign", id="a role not held"),
         pytest.param(("operate", "no_such"), "no operation 'no_such'; it has: half, legacy_mode", id="operation"),
         pytest.param(("measure", "no_such", "4"), "no metric 'no_such'", id="unknown metric"),
         pytest.param(("measure", "error_rate", "4"), "only metrics of a manual source", id="metric of a source"),
@@ -81,6 +78,26 @@ def test_what_is_wrong_is_one_line_and_changes_nothing(
     before = (desk.rollout(waiting), desk.stack.ledger.audit_head())
     assert says in desk.say(command, waiting, *more).error
     assert (desk.rollout(waiting), desk.stack.ledger.audit_head()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param(("--as", "mallory"), "'mallory' may not sign", id="somebody who is not listed"),
+        pytest.param(("--as", "ravi"), "it needs devops_lead, product_owner", id="a role that may not"),
+        pytest.param(("--as", "pia", "--role", "devops_lead"), "'pia' may not sign", id="a role not held"),
+    ],
+)  # fmt: skip
+def test_who_may_not_is_told_in_one_line_and_it_is_in_the_record(
+    desk: Desk, waiting: str, arguments: tuple[str, ...], says: str
+) -> None:
+    """The refusal is the one entry that is new, and nothing else changed."""
+    ledger = desk.stack.ledger
+    before, head = desk.rollout(waiting), ledger.audit_head()
+    assert says in desk.say("approve", waiting, *arguments).error
+    assert (desk.rollout(waiting), ledger.sign_offs(waiting)) == (before, ())
+    (added,) = [entry for entry in ledger.audit(waiting) if entry.seq > head.seq]
+    assert (added.actor, added.action.partition(":")[0]) == (arguments[1], "refused")
 
 
 def test_a_measurement_that_people_make_is_kept(desk: Desk, waiting: str) -> None:

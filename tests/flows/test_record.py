@@ -87,7 +87,9 @@ def test_what_was_written_to_the_targets_is_what_the_audit_has_with_its_cause(de
     assert log.stamps
     for stamp in log.stamps:
         owner, token, step = stamp.split(":", 2)
-        assert (owner, (int(token) - rollout.serial * TOKENS_PER_ROLLOUT, step) in recorded) == (rollout.id, True), stamp
+        assert (owner, ((int(token) - rollout.serial * TOKENS_PER_ROLLOUT) // 2, step) in recorded) == (rollout.id, True), (
+            stamp
+        )
     safe = [one for one in audit if one.action == "acted"]
     weights = [one.details()["detail"]["percent"] for one in done(audit, "set_weight") if one.details()["outcome"] == "done"]
     assert (weights, [one.details()["after"] for one in safe]) == ([30], [{"traffic": 0}])
