@@ -96,7 +96,7 @@ def test_who_may_not_is_told_in_one_line_and_it_is_in_the_record(
     before, head = desk.rollout(waiting), ledger.audit_head()
     assert says in desk.say("approve", waiting, *arguments).error
     assert (desk.rollout(waiting), ledger.sign_offs(waiting)) == (before, ())
-    (added,) = [entry for entry in ledger.audit(waiting) if entry.seq > head.seq]
+    (added,) = ledger.audit(head.seq, subject=waiting)
     assert (added.actor, added.action.partition(":")[0]) == (arguments[1], "refused")
 
 

@@ -41,6 +41,7 @@ def not_accepted(page: Page, stack: RunningStack, run_id: str, says: str, shot: 
     page.shot(shot)
 
 
+@pytest.mark.slow
 def test_codes_in_the_form(page: Page, stack: RunningStack, telephones: Authenticators) -> None:
     """Nothing but the right code of the right person, once, signs."""
     run_id = stack.start("1.0.0", plan="proved")
