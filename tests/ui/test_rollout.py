@@ -118,7 +118,7 @@ def read_the_artifacts(page: Page, stack: RunningStack, rollout_id: str) -> None
     page.see("Phase 1: hybrid introduction", "set weight to 30 %", "Phase 2: full Crystal mode")
     page.shot("09-timeline")
     artifact(page, stack, f"{rollout_id}-hybrid-09-gate")
-    page.see("condition", "verdict", "reason", "error rate", "✓ pass", "below 500 ms")
+    page.see("condition", "verdict", "reason", "error rate", "✓ pass", "< 500 ms")
     page.shot("10-findings")
     artifact(page, stack, f"{rollout_id}-hybrid-08-soak")
     page.see("watched 2h of 2h")
