@@ -15,6 +15,7 @@ import traceback
 from base64 import b64encode
 from collections.abc import Mapping
 from functools import cache
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
@@ -69,7 +70,7 @@ def learn_address(name: str, address: str) -> None:
     if "." not in parts.netloc.rpartition("@")[2] and parts.hostname != "localhost":
         words.append(parts.netloc.rpartition("@")[2])  # `slack://KEY/…`, `pagerduty://KEY@…`: no host, but a key
     for word in words:
-        if word == user or _looks_like_a_key(word):
+        if not _is_ip(word) and (word == user or _looks_like_a_key(word)):
             learn_value(name, word)
 
 
@@ -112,6 +113,15 @@ def _looks_like_a_key(word: str) -> bool:
     """Whether a word is hardly one that people write: with digits, in mixed case, or very long."""
     mixed = word.lower() != word and word.upper() != word
     return len(word) >= FEWEST_CHARACTERS and (mixed or len(word) >= 20 or any(one.isdigit() for one in word))
+
+
+def _is_ip(word: str) -> bool:
+    """An address of the network is in many texts, and no secret."""
+    try:
+        ip_address(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _learn_url(name: str, url: str) -> None:

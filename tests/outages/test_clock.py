@@ -48,7 +48,7 @@ def test_a_process_that_lives_is_not_taken_for_dead_and_one_that_died_is(
     look(watch, 4, shift=step)
     assert watch.nudges == []
     look(watch, int(DEAD_AFTER.total_seconds()) + 1, shift=step)
-    watch.sentry._waker.shutdown(wait=True)
+    watch.sentry.waker.close(wait=True)
     assert watch.nudges[-1].gone
     watch.sentry.close()
 
