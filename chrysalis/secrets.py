@@ -70,7 +70,7 @@ def learn_address(name: str, address: str) -> None:
     if "." not in parts.netloc.rpartition("@")[2] and parts.hostname != "localhost":
         words.append(parts.netloc.rpartition("@")[2])  # `slack://KEY/…`, `pagerduty://KEY@…`: no host, but a key
     for word in words:
-        if not _is_ip(word) and (word == user or _looks_like_a_key(word)):
+        if word == user or _looks_like_a_key(word):
             learn_value(name, word)
 
 
@@ -142,7 +142,7 @@ def _learn_url(name: str, url: str) -> None:
 
 def _keep(name: str, value: str) -> None:
     global _pattern  # noqa: PLW0603 - compiled once per secret, read at every line that is written
-    if len(value) < FEWEST_CHARACTERS or value in _known:
+    if len(value) < FEWEST_CHARACTERS or value in _known or _is_ip(value):
         return
     with _lock:
         if not _known:
