@@ -18,6 +18,7 @@ from gates.units import format_duration
 
 LOOK_BACK_S = 3600.0
 INTERVALS_SEEN = 20
+STEPS_LOOKED_AT = 3000
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`')
 _ASIDE = re.compile(
     r"\{[^{}]*\}|\[[^\[\]]*\]|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^()]*\)", re.IGNORECASE
@@ -59,7 +60,7 @@ def sampling(source: PrometheusSource, metric: Metric, now: datetime) -> Samplin
     """Of the slowest of the names; a subquery that looks at the samples' own times, as a range query carries them on."""
     names, text = _names(metric), " ".join(_texts(metric))
     window_s = max(300.0, INTERVALS_SEEN * metric.interval_s)
-    step_s = max(0.1, window_s / 1000)
+    step_s = window_s / STEPS_LOOKED_AT
     span = f"[{_seconds(window_s)}:{_seconds(step_s)}]"
     asked = [
         _query(

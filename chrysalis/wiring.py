@@ -93,24 +93,27 @@ class ServiceDatabase:
 
 
 def database(plan: Plan, name: str, variables: Variables, home: Path) -> ServiceDatabase:
-    """The database that the plan calls `name`; its backups lie in `home/backups/PLAN/NAME` or below `${BACKUPS}`.
+    """The database that the plan calls `name`; its backups lie in `PLAN/NAME` below `backups_folder`.
 
     PostgreSQL's programs are those on the PATH, or in `${POSTGRES_PROGRAMS}`. Raises SettingsError.
     """
-    spec = plan.targets[name]
-    where = f"{plan.name}: target {name}"
-    if not isinstance(spec, parts.Database):
-        raise SettingsError(f"{where} is a {type(spec).__name__}, not a database; use a database target")
-    kept = Path(variables["BACKUPS"]) if variables.get("BACKUPS") else home / "backups"
-    programs = variables.get("POSTGRES_PROGRAMS")
-    archive = None if spec.wal_archive is None else Path(fill_in(spec.wal_archive, variables, where=where))
+    url = database_url(plan, name, variables)
+    spec: parts.Database = plan.targets[name]
+    programs, archive = variables.get("POSTGRES_PROGRAMS"), None
+    if spec.wal_archive is not None:
+        archive = Path(fill_in(spec.wal_archive, variables, where=f"{plan.name}: target {name}"))
     return ServiceDatabase(
-        url=fill_in(spec.url, variables, where=where),
-        backups=kept / plan.name / name,
+        url=url,
+        backups=backups_folder(variables, home) / plan.name / name,
         wal_archive=archive,
         time_columns=spec.time_columns,
         programs=Programs(Path(programs) if programs else None),
     )
+
+
+def backups_folder(variables: Variables, home: Path) -> Path:
+    """Where backups lie: below `${BACKUPS}`, else in the home folder."""
+    return Path(variables.get("BACKUPS") or home / "backups")
 
 
 def router_names(plan: Plan) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from chrysalis import wiring
 from chrysalis.checks import Context, Result, run_items
 from chrysalis.clock import utc_now
 from chrysalis.errors import NotAllowed, SettingsError, StepFailed
@@ -63,7 +64,7 @@ def item_hash(item: Item) -> str:
 
 def checks_context(settings: Settings, variables: Mapping[str, str], now: datetime) -> Context:
     """What checks work with; backups are below BACKUPS, else below the home folder, as the step `back_up` leaves them."""
-    backups = Path(variables.get("BACKUPS") or settings.home / "backups")
+    backups = wiring.backups_folder(variables, settings.home)
     return Context(variables, now, CHECKOUT, backups)
 
 

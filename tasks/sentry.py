@@ -24,12 +24,12 @@ from chrysalis.ledger import Guarded, Lease, Ledger, Request, Tick
 from gates.condition import Condition
 from gates.response import Firing
 from gates.trigger import Trigger
+from tasks.blindness import PAGES_AFTER, Blindness
 from tasks.escalation import Courier
 from tasks.insist import Insistence
 from tasks.judging import Judgement, States, asked_for, blindness, judge_triggers
 from tasks.ladders import SET_MODE, Ladders
 from tasks.ladders import asked_for as asked_for_ladders
-from tasks.notify import tell
 from tasks.responses import respond
 from tasks.roster import Post, Roster
 from tasks.spool import Spool
@@ -43,7 +43,6 @@ from tasks.workspace import NOTHING_MEASURED, Measured, Workspace, observe_all, 
 MOST_TICKS = 10
 """A gap of more ticks than this was not watched, however short the tick."""
 MOST_GAP_AT_LEAST_S = 2.0
-BLIND_PAGES_AFTER = timedelta(seconds=60)
 LEASE_NAME = "watch"
 SPOOL = "spool.jsonl"
 """In the home folder: what was done while the ledger was out of reach."""
@@ -85,7 +84,7 @@ class Sentry:
     wake: Wake
     holder: str
     interval_s: float
-    blind_pages_after: timedelta = BLIND_PAGES_AFTER
+    blind_pages_after: timedelta = PAGES_AFTER
     lease: Lease | None = None
     standby: Standby = field(init=False)
     """What goes on watching, in a thread of its own (`Standby.on_duty`), while the ledger is out of reach."""
@@ -94,9 +93,6 @@ class Sentry:
     _last_tick: datetime | None = None
     _counted: frozenset[int] = frozenset()
     """The waits that the last tick looked at."""
-    _blind_since: dict[str, float] = field(default_factory=dict)
-    _seeing_since: dict[str, float] = field(default_factory=dict)
-    _blind_paged: set[str] = field(default_factory=set)
     _hands: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(HANDS, thread_name_prefix="respond"))
     _courier: Courier = field(default_factory=Courier)
 
@@ -105,6 +101,7 @@ class Sentry:
         self.waker = Waker(self.wake)
         self._calm = threading.Event()
         self._calm.set()
+        self._blindness = Blindness(self.blind_pages_after)
         self.standby = Standby(Spool(settings().home / SPOOL), self.interval_s)
 
     def tick(self, now: datetime, passed_s: float | None = None) -> int:
@@ -128,7 +125,7 @@ class Sentry:
         self.waker.wake_due(active, asked, over, now, self._steady_s)
         self.roster.adopt(self.standby.hand_over(self.ledger, self.lease, now))
         self._courier.go(self.ledger, now)
-        self.ledger.beat(LEASE_NAME, detail={"watched": len(guarded), "blind": sorted(self._blind_since)}, now=now)
+        self.ledger.beat(LEASE_NAME, detail={"watched": len(guarded), "blind": sorted(self._blindness.since)}, now=now)
         self.standby.remember([look for look in looks if look.guarded.armed_at is not None], self.ledger)
         self._last_tick = now
         return len(guarded)
@@ -215,7 +212,7 @@ class Sentry:
                     answering.append(answer)
                 self._insistence.look(post.workspace, [one for one in post.asked if one.kind in GOING_BACK])
                 blind = blindness(post.slow, seen, judgement, exposed=_exposed(post)) or self._blind_fast(post, now)
-                self._note_blindness(post.workspace, blind)
+                self._blindness.note(post.workspace, blind, self._steady_s)
                 looks.append(Look(post, blind))
             except ChrysalisError as error:
                 log().error("%s could not be looked at: %s", post.id, error)
@@ -321,30 +318,6 @@ class Sentry:
             ladders.look(measured, self._most_gap_s * post.workspace.clock.speed)
             ladders.answer([request for request in post.asked if request.kind == SET_MODE])
             post.states = replace(post.states, ladders=ladders.as_json())
-
-    def _note_blindness(self, workspace: Workspace, blind: str) -> None:
-        """A source that cannot be asked never rolls back and never promotes; it pages once when it lasts."""
-        rollout_id = workspace.rollout.id
-        if not blind:
-            self._blind_since.pop(rollout_id, None)
-            if rollout_id in self._blind_paged:
-                self._note_sight(workspace)
-            return
-        self._seeing_since.pop(rollout_id, None)
-        since_s = self._blind_since.setdefault(rollout_id, self._steady_s)
-        if self._steady_s - since_s >= self.blind_pages_after.total_seconds() and rollout_id not in self._blind_paged:
-            self._blind_paged.add(rollout_id)
-            holds = f"{blind}; it holds at {workspace.rollout.weight_percent or 0} %"
-            tell(workspace, "page", "cannot be watched", holds, cause="blind")
-
-    def _note_sight(self, workspace: Workspace) -> None:
-        """Say that it is over once it has been over for as long as it took to page: a source that flutters pages once."""
-        rollout_id = workspace.rollout.id
-        since_s = self._seeing_since.setdefault(rollout_id, self._steady_s)
-        if self._steady_s - since_s >= self.blind_pages_after.total_seconds():
-            self._blind_paged.discard(rollout_id)
-            self._seeing_since.pop(rollout_id, None)
-            tell(workspace, "info", "is watched again", f"at {workspace.rollout.weight_percent or 0} %")
 
     def _save(self, now: datetime) -> None:
         """Give the ledger its copy of the states that changed in anything that counts."""

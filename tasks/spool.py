@@ -96,7 +96,7 @@ class Spool:
 
 def _read(file: int) -> tuple[Spooled, ...]:
     found: dict[str, Spooled] = {}
-    for line in os.pread(file, _length(file), 0).split(b"\n"):
+    for line in _content(file).split(b"\n"):
         entry = _entry(line)
         if entry is not None:
             found[entry.key] = entry
@@ -104,8 +104,14 @@ def _read(file: int) -> tuple[Spooled, ...]:
 
 
 def _length(file: int) -> int:
-    content = os.pread(file, os.fstat(file).st_size, 0)
-    return len(content.rstrip(b"\0"))
+    return len(_content(file))
+
+
+def _content(file: int) -> bytes:
+    """What was written. Every tick asks, and nearly always there is nothing: then the room behind it is not read."""
+    if os.pread(file, 1, 0) in (b"", b"\0"):
+        return b""
+    return os.pread(file, os.fstat(file).st_size, 0).rstrip(b"\0")
 
 
 def _write(file: int, content: bytes, at: int) -> None:

@@ -20,17 +20,18 @@ from uuid import uuid4
 
 import psycopg
 from psycopg import sql
-from sqlalchemy.engine import URL
 
 from chrysalis.checks.result import Context, NotKnown, Verdict
 from chrysalis.effects.command import last, run_to_end
-from chrysalis.errors import StepFailed
+from chrysalis.effects.database.backups import create_database, drop_database
+from chrysalis.effects.database.fingerprint import tables
+from chrysalis.effects.database.programs import Address
+from chrysalis.errors import StepFailed, TargetUnavailable
 from chrysalis.metrics.sql import postgres_url
 from chrysalis.plan.checklist import Backup
 from gates.units import format_duration
 
 RESTORE_LIMIT_S = 1800.0
-CONNECT_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,34 +95,25 @@ def _restore(url: str, stored: _Stored, program: str) -> tuple[dict[str, int], f
     dump = stored.folder / "data.dump"
     if not dump.is_file():
         raise NotKnown(f"{stored.folder.name} has no data.dump to restore")
-    parsed = postgres_url(url).set(drivername="postgresql")
-    beside = parsed.set(database=f"chrysalis_check_{uuid4().hex[:12]}")
-    scratch = str(beside.database)
     try:
-        with psycopg.connect(_told(parsed), autocommit=True, connect_timeout=CONNECT_S) as admin:
-            admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(scratch)))
-            try:
-                started = monotonic()
-                _load(beside, dump, program)
-                seconds = monotonic() - started
-                with psycopg.connect(_told(beside), connect_timeout=CONNECT_S) as restored:
-                    return _count(restored), seconds
-            finally:
-                admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(scratch)))
-    except psycopg.Error as error:
+        scratch = create_database(Address.parse(url), f"chrysalis_check_{uuid4().hex[:12]}")
+        try:
+            started = monotonic()
+            _load(scratch, dump, program)
+            seconds = monotonic() - started
+            with scratch.connect() as restored:
+                return _count(restored), seconds
+        finally:
+            drop_database(scratch)
+    except (psycopg.Error, TargetUnavailable) as error:
         raise NotKnown(f"the restore could not be tried: {str(error).splitlines()[0]}") from error
 
 
-def _told(url: URL) -> str:
-    """As psycopg reads it, password included."""
-    return url.render_as_string(hide_password=False)
-
-
-def _load(url: URL, dump: Path, program: str) -> None:
+def _load(scratch: Address, dump: Path, program: str) -> None:
     """The password goes by the environment: a command line is everybody's to read."""
-    secret = {"PGPASSWORD": str(url.password)} if url.password else {}
-    where = _told(url._replace(password=None))
-    arguments = [program, "--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges", "--dbname", where]
+    secret = {"PGPASSWORD": scratch.password} if scratch.password else {}
+    arguments = [program, "--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges"]
+    arguments += ["--dbname", scratch.conninfo]
     try:
         ended = run_to_end([*arguments, str(dump)], cwd=dump.parent, timeout_s=RESTORE_LIMIT_S, secrets=secret)
     except StepFailed as error:
@@ -152,11 +144,8 @@ def _program(variables: Mapping[str, str]) -> str:
 
 
 def _count(connection: psycopg.Connection[Any]) -> dict[str, int]:
-    names = connection.execute(
-        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
-    ).fetchall()
     counts = {}
-    for schema, table in names:
+    for schema, table in tables(connection):
         asked = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table))
         counts[str(table)] = int(connection.execute(asked).fetchall()[0][0])
     return counts

@@ -13,13 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, model_validator
 
-from chrysalis.errors import PlanError, SettingsError
-from chrysalis.plan.document import Location, Place, place_of, plain, read_document, shown
-from chrysalis.plan.load import Problem, read_text
+from chrysalis.errors import SettingsError
+from chrysalis.plan.document import Location
+from chrysalis.plan.load import read_text
 from chrysalis.plan.parts import Scalar
+from chrysalis.plan.reading import parse_model
 from chrysalis.plan.steps import Check as Request
 from gates.condition import Spec
 from gates.units import Duration, Quantity
@@ -254,17 +254,7 @@ def load_checklist(path: Path) -> Checklist:
 
 def parse_checklist(text: str, file: str) -> Checklist:
     """Check a text; `file` is what messages call it. Raises PlanError with all problems, a line each."""
-    document = read_document(text)
-    if isinstance(document, list):
-        raise _refused(file, ((one.place, one.message) for one in document))
-    try:
-        checklist = Checklist.model_validate(plain(document))
-    except ValidationError as error:
-        wrong = [one for one in error.errors(include_url=False) if not (one["type"] == "too_short" and one["input"])]
-        raise _refused(file, ((place_of(document, one["loc"]), _said(one)) for one in wrong)) from error
-    if repeated := list(_repeated(checklist)):
-        raise _refused(file, ((place_of(document, at), message) for at, message in repeated))
-    return checklist
+    return parse_model(Checklist, text, file, _repeated)
 
 
 def _repeated(checklist: Checklist) -> Iterator[tuple[Location, str]]:
@@ -277,18 +267,3 @@ def _repeated(checklist: Checklist) -> Iterator[tuple[Location, str]]:
             if ids[item.id] > 1:
                 at = ("sections", number, "items", position, "id")
                 yield at, f"found id {item.id!r} {ids[item.id]} times, expected every item to have one of its own"
-
-
-def _said(details: ErrorDetails) -> str:
-    name = repr(details["loc"][-1])
-    if details["type"] == "missing":
-        return f"{name} is missing"
-    if details["type"] == "extra_forbidden":
-        return f"unknown field {name}"
-    expected = details["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"found {shown(details['input'])}, expected: {expected[:1].lower()}{expected[1:]}"
-
-
-def _refused(file: str, found: Iterable[tuple[Place, str]]) -> PlanError:
-    problems = {Problem(file, place.line, place.column, place.path, message) for place, message in found}
-    return PlanError("\n".join(str(one) for one in sorted(problems, key=lambda one: (one.line, one.column, one.message))))

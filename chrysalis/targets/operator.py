@@ -11,7 +11,7 @@ operation must be safe to repeat: a worker that dies before it heard the answer 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
@@ -38,16 +38,6 @@ class HttpOperator:
         self.url = url.rstrip("/")
         self.limit_s = limit_s
         self._client = httpx.Client(timeout=timeout_s, trust_env=False)
-
-    def close(self) -> None:
-        """Give the connection back."""
-        self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def read(self) -> Mapping[str, Any]:
         """What is now. Raises TargetUnavailable."""

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from chrysalis.cli import main
 from chrysalis.clock import utc_now
 from chrysalis.errors import LedgerUnavailable, StaleToken
 from chrysalis.ledger import Action, Ledger, NewRollout, Rollout, Wait
@@ -265,3 +268,13 @@ def small_disk(folder: Path, *, size: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True, timeout=10)
+
+
+def told_to(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The command line, in this process; its exit code."""
+    monkeypatch.setattr("sys.argv", ["chrysalis", *arguments])
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from chrysalis.cli import main
 from chrysalis.clock import utc_now
 from chrysalis.errors import TargetUnavailable
 from chrysalis.sandbox.sandbox import Sandbox
@@ -13,23 +12,13 @@ from tasks import insist
 from tasks.ladders import Ladders
 from tasks.responses import respond
 from tasks.rolling_back import begin_rollback, hold_rollback, take_weight_down
-from tests.outages.scene import CONSTANT, Watch, begin, frozen, until
+from tests.outages.scene import CONSTANT, Watch, begin, frozen, told_to, until
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A try each half second in place of five, so that three of them are soon over."""
     monkeypatch.setattr(insist, "TRY_EVERY_S", 0.5)
-
-
-def told_to(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """The command line, in this process; its exit code."""
-    monkeypatch.setattr("sys.argv", ["chrysalis", *arguments])
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def test_an_abort_is_recorded_at_once_paged_and_done_when_envoy_is_back(

@@ -4,20 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from chrysalis.cli import main
 from chrysalis.errors import SickerSide
 from chrysalis.sandbox.sandbox import Sandbox
 from tasks.rolling_back import take_weight_down
-from tests.outages.scene import Watch, begin, until
-
-
-def told_to(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr("sys.argv", ["chrysalis", *arguments])
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+from tests.outages.scene import Watch, begin, told_to, until
 
 
 def test_it_stays_on_the_healthier_side_and_goes_back_once_stable_is_well(

@@ -5,13 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from chrysalis.ledger import NewRollout
-from chrysalis.plan import parse_plan
-from tasks.kinds import KINDS
-from tasks.step import Done
 from tasks.workspace import open_ledger
 from tests.effects.database.conftest import Shop, server, shop
 from tests.stack import PLANS
+from tests.tasks.stepping import Stepped
 
 __all__ = ["server", "shop"]
 
@@ -32,34 +29,7 @@ ROLLBACK = """
 """
 
 
-class Rollout:
-    """A rollout whose plan has these steps; each is run as a phase would run it."""
-
-    def __init__(self, text: str) -> None:
-        loaded = parse_plan(text, "quick")
-        self.plan = loaded.plan
-        ledger = open_ledger()
-        new = NewRollout(
-            plan_name="quick",
-            service="quick",
-            version="1",
-            plan_text=text,
-            plan_hash=loaded.sha256,
-            idempotency_key="k",
-            started_by="ci",
-            reason="test",
-        )
-        self.id = ledger.start_rollout(new, datetime.now(UTC))[0].id
-        self.token = ledger.take_token(self.id, "test", now=datetime.now(UTC))
-
-    def run(self, name: str) -> Done:
-        planned = next(step for step in self.plan.all_steps if name in (step.spec.name, step.kind))
-        outcome = KINDS[planned.kind].task.fn(self.id, planned.id, self.token, planned.title)
-        assert isinstance(outcome, Done)
-        return outcome
-
-
-def begin(rollout: Rollout, step_id: str) -> None:
+def begin(rollout: Stepped, step_id: str) -> None:
     """The rollout's first changes: what was before them is what `rollout_start` means."""
     kind = step_id.rpartition(".")[2]
     now = datetime.now(UTC)
@@ -67,7 +37,7 @@ def begin(rollout: Rollout, step_id: str) -> None:
 
 
 @pytest.fixture
-def rollout(home: Path, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Rollout:
+def rollout(home: Path, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Stepped:
     monkeypatch.setenv("SHOP_URL", shop.url)
     monkeypatch.setenv("SHOP_LOG", str(shop.server.wal_archive))
     monkeypatch.setenv("POSTGRES_PROGRAMS", str(shop.server.programs.folder))
@@ -75,25 +45,25 @@ def rollout(home: Path, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Rollout:
     text = text.replace("    steps:\n", "    steps:" + BACK_UP, 1)
     head, _, tail = text.partition("rollbacks:\n  full:\n")
     assert tail
-    return Rollout(head + "rollbacks:\n  full:" + ROLLBACK + tail)
+    return Stepped(head + "rollbacks:\n  full:" + ROLLBACK + tail)
 
 
-def test_the_data_preserving_way_back(rollout: Rollout, shop: Shop) -> None:
+def test_the_data_preserving_way_back(rollout: Stepped, shop: Shop) -> None:
     """The schema goes back to before the release, the orders that came since are kept, and what does not fit is told."""
     rollout.run("based")
     begin(rollout, "some.03.set_flag")
     begin(rollout, "some.04.set_weight")
     shop.run("ALTER TABLE orders ADD COLUMN gift boolean")
     shop.order("new")
-    assert "public.orders 1" in rollout.run("export_data").summary
+    assert "public.orders 1" in rollout.run("export_data")
     moment = rollout.run("restore")
-    assert "within its limit of 10m" in moment.summary
+    assert "within its limit of 10m" in moment
     assert shop.names() == ["tea", "cake"]
-    assert "1 rows brought in; public.orders: column gift" in rollout.run("import_data").summary
+    assert "1 rows brought in; public.orders: column gift" in rollout.run("import_data")
     assert shop.names() == ["tea", "cake", "new"]
 
 
-def test_back_to_the_newest_backup(rollout: Rollout, shop: Shop) -> None:
+def test_back_to_the_newest_backup(rollout: Stepped, shop: Shop) -> None:
     """And a second restore of the same step is a restore again, not remembered as done."""
     rollout.run("dumped")
     for name in ("lost", "lost again"):

@@ -15,6 +15,8 @@ from chrysalis.effects.launcher import launched
 from chrysalis.errors import SettingsError, StepFailed, TargetUnavailable
 
 TIMEOUT_S = 3600.0
+END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+"""End every session of a database but our own; a row for each that was there."""
 USER_FOR_ROOT = "nobody"
 """PostgreSQL's server refuses to run as root; root hands it to this user."""
 

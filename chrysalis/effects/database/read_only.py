@@ -2,10 +2,8 @@
 
 from psycopg import sql
 
-from chrysalis.effects.database.programs import Address
+from chrysalis.effects.database.programs import END_SESSIONS, Address
 from chrysalis.errors import WriteNotVerified
-
-_END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
 
 
 def set_read_only(url: str, *, on: bool) -> bool:
@@ -16,7 +14,7 @@ def set_read_only(url: str, *, on: bool) -> bool:
     with address.of("template1").connect() as admin:
         database = sql.Identifier(address.name)
         admin.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}").format(database, value))
-        admin.execute(_END_SESSIONS, (address.name,))
+        admin.execute(END_SESSIONS, (address.name,))
     if (found := is_read_only(url)) is not on:
         raise WriteNotVerified(f"database {address.name}: read-only mode reads back {found}, expected {on}")
     return before

@@ -27,7 +27,7 @@ from chrysalis.effects.database.backups import (
     load_dump,
 )
 from chrysalis.effects.database.fingerprint import Fingerprint, differences
-from chrysalis.effects.database.programs import Address, Programs
+from chrysalis.effects.database.programs import END_SESSIONS, Address, Programs
 from chrysalis.effects.database.scratch import scratch_server
 from chrysalis.errors import StepFailed
 
@@ -35,7 +35,6 @@ ARCHIVED_WITHIN_S = 60.0
 POLL_S = 0.1
 _NAME_LENGTH = 63
 _EXISTS = "SELECT 1 FROM pg_database WHERE datname = %s"
-_END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
 _SETTINGS = """
 SELECT unnest(s.setconfig) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
 WHERE d.datname = %s AND s.setrole = 0"""
@@ -203,7 +202,7 @@ def _swap(address: Address, fresh: str, kept_as: str) -> None:
 
 def _end_sessions(admin: Any, name: str) -> None:
     ends = time.monotonic() + 10
-    while time.monotonic() < ends and admin.execute(_END_SESSIONS, (name,)).fetchall():
+    while time.monotonic() < ends and admin.execute(END_SESSIONS, (name,)).fetchall():
         time.sleep(POLL_S)
 
 
