@@ -178,8 +178,10 @@ class Walk:
             if self.world.nursery.ended.get(self._person) is None:
                 return
             self._person = 0
+        if self._flow or self._row().state != "waiting":
+            return  # signed between a crash and what follows it, a sign-off would not be waited for at all
         for wait in self._ledger().waits(self.rollout_id):
-            if not wait.is_open or wait.kind != "sign_off" or self._flow:
+            if not wait.is_open or wait.kind != "sign_off":
                 continue
             if self.at_rest is not None and wait.step_id == self.rest_at:
                 at_rest, self.at_rest = self.at_rest, None
@@ -194,8 +196,8 @@ class Walk:
             assert isinstance(spec, SignOff)
             standing = [one for one in self._ledger().sign_offs(self.rollout_id, wait.step_id) if one.void is None]
             signers = _signers(plan_of(self.rollout_id), spec.rule, {one.role for one in standing})
-            codes = {signer: self.world.code(signer) for signer in signers}
-            self._person = self._fork("sign", step=wait.step_id, codes=codes)
+            proofs = {signer: self.world.proof(signer) for signer in signers}
+            self._person = self._fork("sign", step=wait.step_id, proofs=proofs)
             return
 
     def _attend(self, timeout_s: float) -> None:
