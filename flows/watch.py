@@ -7,6 +7,7 @@ sure that even two never act at once. It ends by itself now and then, so that a 
 import os
 import socket
 import time
+from collections.abc import Callable
 
 from prefect import State, flow
 from prefect.states import Completed
@@ -18,7 +19,8 @@ from chrysalis.ledger.origin import came_by
 from tasks.fast_looks import looking_fast
 from tasks.pauses import without_pauses
 from tasks.prefect_api import wake
-from tasks.sentry import Sentry
+from tasks.sentry import Sentry, standby_here
+from tasks.standby import Standby
 from tasks.step import log
 from tasks.workspace import open_ledger, settings
 
@@ -27,29 +29,19 @@ HOURS = 6.0
 
 @flow(name="watch", flow_run_name="watch", persist_result=False)
 def watch(hours: float = HOURS) -> State[None]:
-    """Tick until the time is over. An unreachable ledger does not end it: it looks again at the next tick."""
+    """Tick until the time is over. While the ledger is out of reach, also at the start, it guards by what was last known."""
     came_by("watch")
     interval_s = settings().watch_interval_s
     ends = time.monotonic() + hours * 3600
-    ledger = _await_ledger(ends, interval_s)
-    if ledger is None:
-        return Completed(message="the ledger was out of reach all the time")
-    sentry = Sentry(ledger, wake, f"{socket.gethostname()}:{os.getpid()}", interval_s)
-    log().info("watching every %.2f s", interval_s)
-    last = time.monotonic()
-    looks = looking_fast(sentry, settings().fast_interval_s)
-    with without_pauses() as between_ticks, sentry.standby.on_duty(), looks:
-        while (started := time.monotonic()) < ends:
-            try:
-                sentry.tick(utc_now(), started - last)
-                last = started
-            except StaleToken as error:
-                log().warning("%s", error)
-            except LedgerUnavailable as error:
-                log().error("the ledger is out of reach: %s", error)
-                sentry.standby.begin(str(error))
-            between_ticks()
-            time.sleep(max(0.0, started + interval_s - time.monotonic()))
+    standby = standby_here(interval_s)
+    with without_pauses() as between_ticks, standby.on_duty():
+        ledger = _await_ledger(ends, interval_s, standby)
+        if ledger is None:
+            return Completed(message="the ledger was out of reach all the time")
+        sentry = Sentry(ledger, wake, f"{socket.gethostname()}:{os.getpid()}", interval_s, begun=standby)
+        log().info("watching every %.2f s", interval_s)
+        with looking_fast(sentry, settings().fast_interval_s):
+            _tick(sentry, ends, interval_s, between_ticks)
     try:
         sentry.close()
     except LedgerUnavailable as error:
@@ -57,12 +49,32 @@ def watch(hours: float = HOURS) -> State[None]:
     return Completed(message="another watch takes over")
 
 
-def _await_ledger(ends: float, interval_s: float) -> Ledger | None:
-    """The ledger, once it can be opened; None when that does not come about until `ends`."""
+def _tick(sentry: Sentry, ends: float, interval_s: float, between_ticks: Callable[[], None]) -> None:
+    last = time.monotonic()
+    while (started := time.monotonic()) < ends:
+        try:
+            sentry.tick(utc_now(), started - last)
+            last = started
+        except StaleToken as error:
+            log().warning("%s", error)
+        except LedgerUnavailable as error:
+            log().error("the ledger is out of reach: %s", error)
+            sentry.standby.begin(str(error))
+        between_ticks()
+        time.sleep(max(0.0, started + interval_s - time.monotonic()))
+
+
+def _await_ledger(ends: float, interval_s: float, standby: Standby) -> Ledger | None:
+    """The ledger, once it can be opened; None when that does not come about until `ends`. Until then the rollouts that the
+    last watch guarded are guarded as it knew them."""
+    recalled = False
     while time.monotonic() < ends:
         try:
             return open_ledger()
         except LedgerUnavailable as error:
+            if not recalled:
+                standby.recall(str(error))
+                recalled = True
             log().error("the ledger is out of reach: %s", error)
             time.sleep(interval_s)
     return None

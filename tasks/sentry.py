@@ -15,7 +15,7 @@ when a source could not be asked. That time, and every silence, is measured by a
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime, timedelta
 
 from chrysalis.clock import utc_now
@@ -30,6 +30,7 @@ from tasks.insist import Insistence
 from tasks.judging import Judgement, States, asked_for, blindness, judge_triggers
 from tasks.ladders import SET_MODE, Ladders
 from tasks.ladders import asked_for as asked_for_ladders
+from tasks.last_known import LastKnown
 from tasks.responses import respond
 from tasks.roster import Post, Roster
 from tasks.spool import Spool
@@ -45,7 +46,8 @@ MOST_TICKS = 10
 MOST_GAP_AT_LEAST_S = 2.0
 LEASE_NAME = "watch"
 SPOOL = "spool.jsonl"
-"""In the home folder: what was done while the ledger was out of reach."""
+LAST_KNOWN = "last-known"
+"""In the home folder: what was done while the ledger was out of reach, and what the watch knew before."""
 LEASE_TICKS = 20
 LEASE_AT_LEAST_S = 5.0
 HANDS = 8
@@ -86,6 +88,8 @@ class Sentry:
     interval_s: float
     blind_pages_after: timedelta = PAGES_AFTER
     lease: Lease | None = None
+    begun: InitVar[Standby | None] = None
+    """One that was on duty while the ledger could not be opened."""
     standby: Standby = field(init=False)
     """What goes on watching, in a thread of its own (`Standby.on_duty`), while the ledger is out of reach."""
     _insistence: Insistence = field(default_factory=Insistence)
@@ -96,13 +100,13 @@ class Sentry:
     _hands: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(HANDS, thread_name_prefix="respond"))
     _courier: Courier = field(default_factory=Courier)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, begun: Standby | None) -> None:
         self.roster = Roster(self.ledger)
         self.waker = Waker(self.wake)
         self._calm = threading.Event()
         self._calm.set()
         self._blindness = Blindness(self.blind_pages_after)
-        self.standby = Standby(Spool(settings().home / SPOOL), self.interval_s)
+        self.standby = begun or standby_here(self.interval_s)
 
     def tick(self, now: datetime, passed_s: float | None = None) -> int:
         """One look. Returns how many rollouts were looked at; 0 without the lease. Raises LedgerUnavailable.
@@ -113,7 +117,7 @@ class Sentry:
             passed_s = 0.0 if self._last_tick is None else max(0.0, (now - self._last_tick).total_seconds())
         self._steady_s += passed_s
         if not self._holds_lease(now):
-            self.standby.forget()
+            self.standby.forget(taken_over=True)
             return 0
         self.roster.adopt(self.standby.hand_over(self.ledger, self.lease, now))
         active = self.ledger.watched()
@@ -360,6 +364,12 @@ class Sentry:
         if ticks:
             self.ledger.tick_waits(ticks, now, lease=self.lease)
         return over
+
+
+def standby_here(interval_s: float) -> Standby:
+    """The one of this home folder."""
+    home = settings().home
+    return Standby(Spool(home / SPOOL), LastKnown(home / LAST_KNOWN), interval_s)
 
 
 def _by_rollout(requests: Sequence[Request]) -> dict[str, tuple[Request, ...]]:

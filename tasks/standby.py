@@ -1,8 +1,9 @@
 """The watch's second pair of eyes: while the ledger is out of reach it goes on measuring, judging and making safe.
 
 It remembers what the last look at the ledger showed: which rollouts are guarded, by which triggers, and how far each
-trigger was. Nothing is raised, counted or ended from memory; only what is safe is done. What was done goes to the local
-spool before it is done, and into the ledger when that is back, also by another watch on this machine.
+trigger was; a watch that starts while the ledger is down begins with what the last one knew (`last_known.py`). Nothing is
+raised, counted or ended from memory; only what is safe is done. What was done goes to the local spool before it is done, and
+into the ledger when that is back, also by another watch on this machine.
 
 Fencing without a ledger: a token counts two in a stamp (`Workspace.stamp`), and what is written from memory is stamped one
 above the token that was seen last. So the process that holds that token can no longer raise what was made safe, and whoever
@@ -15,28 +16,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, NoReturn, Protocol, cast
-from uuid import uuid4
+from typing import Any, Protocol, cast
 
 from chrysalis.clock import utc_now
-from chrysalis.errors import ChrysalisError, LedgerError, LedgerUnavailable, SickerSide
+from chrysalis.errors import ChrysalisError, SickerSide
 from chrysalis.ledger import Baseline, Guarded, Lease, Ledger
+from chrysalis.plan import Plan
 from chrysalis.plan.parts import ManualSource
-from chrysalis.targets.base import Stamp
 from gates.response import Firing, ReduceWeight, RollBack, SetValue, StepDown, SwitchOff, Throttle
 from gates.trigger import Trigger
 from tasks.healthier import page, require_healthier
 from tasks.judging import Judgement, States, armed, asked_for, judge_triggers
 from tasks.ladders import Ladders
-from tasks.lifecycle import take_over
+from tasks.last_known import Known, LastKnown
 from tasks.notify import tell
+from tasks.recollection import FromMemory, Recollection, write_down
 from tasks.responses import changes_of, tell_of
-from tasks.rolling_back import ask
 from tasks.safety import make_safe
 from tasks.spool import Spool, Spooled
 from tasks.step import log
 from tasks.values import ACTOR, remember, set_values
-from tasks.workspace import FROM_MEMORY, Workspace, written_from_memory
+from tasks.workspace import Workspace, settings
 
 LATE_TICKS = 5
 LATE_AT_LEAST_S = 2.0
@@ -61,57 +61,6 @@ class Seen(Protocol):
 
 
 @dataclass
-class Recollection:
-    """Stands in for the ledger: what can be answered from memory is, what is to be recorded goes to the spool."""
-
-    kept: tuple[Baseline, ...]
-    spool: Spool
-    unwritten: list[Spooled]
-    """What the spool could not take either."""
-    key: str = ""
-    asks: str | None = None
-    to_percent: int | None = None
-
-    def baselines(self, _: str) -> tuple[Baseline, ...]:
-        return self.kept
-
-    def record_action(self, rollout_id: str, token: int | None, *, now: datetime, **action: Any) -> None:
-        self._add(self._entry(rollout_id, now, **action, done=True))
-        # A second record of the same response is another action.
-        self.key += "+"
-
-    def tell_notice(self, rollout_id: str, **_: Any) -> NoReturn:
-        """People are told without the ledger's queue."""
-        raise LedgerUnavailable(f"{rollout_id}: the ledger is out of reach")
-
-    def announce(self, rollout_id: str, action: str, cause: str) -> None:
-        """Write down what is about to be done."""
-        self.key = f"{rollout_id}:{uuid4().hex}"
-        self._add(self._entry(rollout_id, utc_now(), actor=ACTOR, action=action, before={}, after={}, cause=cause))
-
-    def _entry(self, rollout_id: str, at: datetime, **action: Any) -> Spooled:
-        return Spooled(
-            key=self.key, rollout_id=rollout_id, at=at.isoformat(), asks=self.asks, to_percent=self.to_percent, **action
-        )
-
-    def _add(self, entry: Spooled) -> None:
-        try:
-            self.spool.add(entry)
-        except OSError as error:
-            # Safe first: what cannot be written down is done all the same, and kept here and in this log.
-            self.unwritten.append(entry)
-            log().error("%s cannot be spooled (%s): %s", self.spool.path, error, entry)
-
-
-class FromMemory(Workspace):
-    """A workspace that writes half a step ahead of the token that was seen last, and half a step behind the next."""
-
-    def stamp(self, step_id: str) -> Stamp:
-        seen = super().stamp(f"{FROM_MEMORY}{step_id}")
-        return replace(seen, token=seen.token + 1)
-
-
-@dataclass
 class _Remembered:
     """One rollout as it was last seen, and its triggers as they are since."""
 
@@ -130,6 +79,7 @@ class Standby:
     """What one watch remembers. `look` may run in a thread of its own beside the ticks (`on_duty`)."""
 
     spool: Spool
+    last_known: LastKnown
     interval_s: float
     _unwritten: list[Spooled] = field(default_factory=list)
     _seen: dict[str, _Remembered] = field(default_factory=dict)
@@ -153,14 +103,25 @@ class Standby:
             self._seen = {one.guarded.rollout.id: self._of(one, kept) for one in seen}
             self._last_tick_s = time.monotonic()
             self._away = ""
+        self.last_known.keep([(one.guarded, one.recollection.kept) for one in self._seen.values()], ledger)
         if self._paged:
             self._tell("info", "the ledger is back", "what was done meanwhile is journaled; the watch goes on as before")
         self._away_since_s, self._paged = None, False
 
-    def forget(self) -> None:
+    def recall(self, reason: str) -> None:
+        """The watch starts and the ledger is out of reach: begin with what the last watch here knew."""
+        known = self.last_known.known()
+        with self._turn:
+            self._seen = {one.guarded.rollout.id: self._recalled(one) for one in known}
+        log().error("watching %d rollouts as they were last known: %s", len(known), reason)
+        self.begin(reason)
+
+    def forget(self, *, taken_over: bool = False) -> None:
         """Another watch has taken over, or this one ends: nothing is done from memory any more."""
         with self._turn:
             self._seen, self._away, self._last_tick_s = {}, "", time.monotonic()
+        if taken_over:
+            self.last_known.forget()
 
     def begin(self, reason: str) -> None:
         """The ledger is known to be out of reach: do not wait until the tick is late."""
@@ -207,7 +168,7 @@ class Standby:
         """
         journaled, unwritten = self._entries(), tuple(self._unwritten)
         for entry in {one.key: one for one in (*journaled, *unwritten)}.values():
-            _journal(ledger, entry)
+            write_down(ledger, entry)
         del self._unwritten[: len(unwritten)]
         if journaled:
             self.spool.clear(journaled)
@@ -240,10 +201,16 @@ class Standby:
         if earlier is not None and earlier.looked and earlier.guarded.rollout.token == row.token:
             # Looked at from memory during this very tick: what was judged then is newer.
             return earlier
-        recollection = Recollection(kept.get(row.id, ()), self.spool, self._unwritten)
-        ledger = cast(Ledger, recollection)
-        workspace = FromMemory(ledger, row, row.token, one.workspace.plan, one.workspace.settings)
-        return _Remembered(one.guarded, workspace, recollection, one.states)
+        return self._remembered(one.guarded, one.workspace.plan, one.states, kept.get(row.id, ()))
+
+    def _recalled(self, one: Known) -> _Remembered:
+        return self._remembered(one.guarded, one.plan, one.states, one.baselines)
+
+    def _remembered(self, guarded: Guarded, plan: Plan, states: States, baselines: tuple[Baseline, ...]) -> _Remembered:
+        row = guarded.rollout
+        recollection = Recollection(baselines, self.spool, self._unwritten)
+        workspace = FromMemory(cast(Ledger, recollection), row, row.token, plan, settings())
+        return _Remembered(guarded, workspace, recollection, states)
 
     def _look(self, one: _Remembered, now: datetime) -> None:
         workspace, guarded = one.workspace, one.guarded
@@ -265,6 +232,7 @@ class Standby:
                 log().error("%s: %s could not be answered, tried again: %s", guarded.rollout.id, firing.trigger, error)
                 continue
             states = judgement.having_made(states, firing)
+            self.last_known.note(guarded, states, one.recollection.kept)
         one.states = states
         one.looked = True
 
@@ -348,52 +316,4 @@ def _looks_at_records(one: Seen) -> bool:
         selector.baseline is not None or plan.metrics[selector.metric].source in by_hand
         for selector in selectors
         if selector.metric in plan.metrics
-    )
-
-
-def _journal(ledger: Ledger, entry: Spooled) -> None:
-    """Write down an action that was taken from memory, make its stamp the ledger's own, and ask for what follows."""
-    row = ledger.get(entry.rollout_id)
-    if row.active:
-        # Whoever works for it was not told of the action: from here on its token is stale.
-        workspace = Workspace.open(row.id, take_over(row.id))
-        if entry.asks is not None:
-            try:
-                ask(row.id, entry.asks, by=entry.actor, reason=str(entry.cause), to_percent=entry.to_percent)
-            except LedgerUnavailable:
-                raise
-            except LedgerError as error:
-                log().warning("%s: %s", row.id, error)
-        _adopt(workspace, str(entry.cause))
-    after = entry.after if entry.done else {"not seen": "the watch ended before it could write down what came of it"}
-    at = datetime.fromisoformat(entry.at)
-    ledger.record_action(
-        row.id,
-        None,
-        actor=entry.actor,
-        action=entry.action,
-        before=entry.before,
-        after=after,
-        cause=entry.cause,
-        now=at,
-        key=entry.key,
-    )
-    log().info("%s: journaled what was done while the ledger was out of reach: %s", row.id, entry.action)
-
-
-def _adopt(workspace: Workspace, cause: str) -> None:
-    """Write the weight that was set from memory once more, under a token of the ledger: it may go up again from there."""
-    weights = []
-    for name, router in workspace.routers().items():
-        try:
-            split = router.read()
-            weights.append(split.canary_percent)
-            if split.stamp is not None and written_from_memory(split.stamp):
-                router.write(split.canary_percent, workspace.stamp(f"safe.{name}"))
-        except ChrysalisError as error:
-            log().warning("%s: %s", name, error)
-    row = workspace.rollout
-    weight = max(weights, default=row.weight_percent)
-    workspace.ledger.set_position(
-        row.id, workspace.token, phase=row.phase, weight_percent=weight, status_text=cause, now=utc_now()
     )

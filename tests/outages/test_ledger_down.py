@@ -1,5 +1,9 @@
 """The ledger's database stopped and frozen under a rollout at 30 %: it holds, a breach is made safe, nothing is lost."""
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
@@ -12,8 +16,10 @@ import pytest
 from chrysalis.clock import utc_now
 from chrysalis.errors import LedgerUnavailable, StaleToken
 from chrysalis.sandbox.sandbox import Sandbox
+from chrysalis.settings import CHECKOUT
 from tasks import standby
-from tasks.sentry import SPOOL
+from tasks.last_known import BELIEVED_FOR, LastKnown
+from tasks.sentry import LAST_KNOWN, SPOOL
 from tasks.spool import Spool, Spooled
 from tasks.step import Done, Waiting
 from tests.outages.conftest import at_home
@@ -41,6 +47,19 @@ def stopped(server: LedgerServer) -> Iterator[None]:
         yield
     finally:
         server.start()
+
+
+@contextmanager
+def watching(home: Path) -> Iterator[None]:
+    """The flow `watch` in a process of its own, killed at the end."""
+    with (home / "watch.log").open("ab") as log:
+        command = [sys.executable, "-c", "from flows.watch import watch; watch.fn(hours=1.0)"]
+        process = subprocess.Popen(command, cwd=CHECKOUT, env=dict(os.environ), stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def outage(server: LedgerServer, how: str) -> AbstractContextManager[None]:
@@ -152,3 +171,45 @@ def test_an_outage_that_lasts_is_paged_once_and_its_end_is_told(
         ["[outages-1] the ledger is out of reach"],
         ["[outages-1] the ledger is back"],
     )
+
+
+def test_a_watch_that_starts_while_the_ledger_is_down_guards_by_what_the_last_one_knew(
+    sandbox: Sandbox, home: Path, server: LedgerServer
+) -> None:
+    """Killed once more after it has acted, the third one does not act again."""
+    scene = begin(sandbox, home)
+    with watching(home):
+        until(lambda: scene.soak.watched_s > 0.3, "the soak to be watched", timeout_s=120)
+    with stopped(server):
+        sandbox.fault("canary", error_rate=0.6)
+        with watching(home):
+            until(lambda: scene.weight == 0, "the second watch to take the traffic off", timeout_s=120)
+            acted = until(lambda: [one for one in Spool(home / SPOOL).entries() if one.done], "it to be written down")
+        with watching(home):
+            until(lambda: (home / "watch.log").read_text().count("as they were last known") == 2, "a third", timeout_s=120)
+            until(lambda: "the ledger is out of reach" in str(scene.told()), "it to have looked for a while", timeout_s=120)
+            assert [one.key for one in Spool(home / SPOOL).entries()] == [one.key for one in acted]
+    with Watch.of(scene.ledger, "another").running():
+        until(lambda: scene.actions, "the action in the journal")
+    assert [one.action for one in scene.actions] == ["make_safe"]
+    assert (scene.asked, scene.row.weight_percent) == (["roll_back"], 0)
+
+
+def test_what_was_known_too_long_ago_or_before_another_watch_took_over_is_not_acted_on(sandbox: Sandbox, home: Path) -> None:
+    scene, last_known = begin(sandbox, home), LastKnown(home / LAST_KNOWN)
+    with Watch.of(scene.ledger).running() as watch:
+        until(lambda: scene.soak.watched_s > 0.3, "the soak to be watched")
+        (known,) = last_known.known()
+        assert (known.guarded.rollout, set(known.guarded.triggers)) == (scene.row, set(known.plan.triggers))
+        lease = watch.sentry.lease
+        assert lease is not None
+        scene.ledger.release_lease(lease, now=utc_now())
+        other = scene.ledger.acquire_lease("watch", "on another machine", ttl_s=60, now=utc_now())
+        until(lambda: last_known.known() == () or other is None, "it to forget what it knew")
+    assert other is not None
+    scene.ledger.release_lease(other, now=utc_now())
+    with Watch.of(scene.ledger).running():
+        until(last_known.known, "it to be kept again")
+    long_ago = time.time() - BELIEVED_FOR.total_seconds() - 60
+    os.utime(home / LAST_KNOWN / "seen", (long_ago, long_ago))
+    assert last_known.known() == ()
