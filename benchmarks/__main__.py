@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -27,10 +28,19 @@ def main() -> int:
     if unknown := sorted(set(wanted) - set(SUITES)):
         sys.stderr.write(f"no suite {', '.join(unknown)}; there are: {', '.join(SUITES)}\n")
         return 2
-    results = [result for name in wanted for result in SUITES[name]()]
+    results: list[Result] = []
+    failed: dict[str, str] = {}
+    for name in wanted:
+        began = time.monotonic()
+        try:
+            results += SUITES[name]()
+        except (Exception, SystemExit) as error:
+            # What the other suites measured is not thrown away for it.
+            failed[name] = f"{type(error).__name__}: {error}"
+        sys.stderr.write(f"{name}: {failed.get(name, 'measured')} ({time.monotonic() - began:.0f} s)\n")
     show(results)
     REPORT.write_text(json.dumps([result.as_json() for result in results], indent=2) + "\n")
-    return 0
+    return 1 if failed else 0
 
 
 def show(results: list[Result]) -> None:

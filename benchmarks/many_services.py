@@ -21,7 +21,7 @@ from chrysalis.sandbox.install import ensure_prometheus
 from chrysalis.sandbox.ports import free_ports
 
 SCRAPE_S = 5
-READY_S = 60.0
+READY_S = 300.0
 SIDES = ("stable", "canary")
 
 

@@ -43,24 +43,27 @@ def respond(workspace: Workspace, firing: Firing, reason: str, ladders: Ladders)
             except TargetError as error:
                 # What is asked is tried again until it is done (`insist.py`); it must not be lost with this tick.
                 reason = f"{reason}; the traffic could not be moved yet: {error}"
+            # Told before it is asked for: then it is not answered again, and a watch that died in between would not tell.
+            tell_of(workspace, firing, reason)
             ask(workspace.rollout.id, "roll_back", by=ACTOR, reason=cause, to_percent=response.weight_percent or None)
         case ReduceWeight():
             _require_healthier(workspace)
             now_percent = max((router.read().canary_percent for router in workspace.routers().values()), default=0)
             percent = response.weight_after(now_percent)
             _lower(workspace, percent, cause)
+            tell_of(workspace, firing, reason)
             held = f"weight {now_percent} % → {percent} %: {cause}; `chrysalis resume {workspace.rollout.id}` goes on"
             ask(workspace.rollout.id, "pause", by=ACTOR, reason=held)
         case SwitchOff() | Throttle() | SetValue():
             changed = set_values(workspace, response.target, changes_of(response), cause)
+            tell_of(workspace, firing, reason)
         case StepDown():
             ladders.step_down(response.ladder, response.to, cause)
+            tell_of(workspace, firing, reason)
         case Notify() | Page():
             tell_of(workspace, firing, reason)
         case _:
             raise SettingsError(f"{firing.trigger}: no such response {response.kind}")
-    if not response.notice:
-        tell_of(workspace, firing, reason)
     log().warning("%s: %s → %s", workspace.rollout.id, cause, response.kind)
     return changed
 

@@ -36,8 +36,9 @@ CONSTANTS = {
 }
 SHORT_SPEED = 36_000.0
 RATE_RPS = 20.0
-SHORT = ("forward/self/4", "back/self/4", "forward/twice/1")
-"""Inside each effect, once forward and once back; and two that take a rollout up at once."""
+SHORT = ("forward/self/4", "back/self/4", "back/self/12", "back/ledger/3", "forward/twice/1")
+"""Inside each effect, once forward and once back; the watch when it has just asked for the way back; the ledger on the way
+back; and two that take a rollout up at once."""
 
 
 def main() -> None:

@@ -128,7 +128,7 @@ def back_marks(plan: Plan, done: Iterable[PlannedStep]) -> list[Mark]:
     marks = _marks("person", "set_off", asked)
     lower = [("token_taken", COMMIT), ("route_file", AROUND), ("acted", COMMIT), ("position_set", COMMIT)]
     marks += _marks(
-        "watch", "response", [*lower, ("request_made", COMMIT), ("notice_told", COMMIT), ("request_settled", COMMIT)]
+        "watch", "response", [*lower, ("notice_told", COMMIT), ("request_made", COMMIT), ("request_settled", COMMIT)]
     )
     if plan.notifications.escalation:
         marks += _marks("watch", "escalation", [("notice_escalated", COMMIT)])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chrysalis.ledger import Action
-from tests.desk import Desk, at_desk, kill, processes, tidy, worker_process
+from tests.desk import Desk, at_desk, flow_processes, kill, processes, tidy, worker_process
 from tests.outages.scene import frozen
 from tests.stack import RunningStack, until
 
@@ -60,6 +60,19 @@ def test_a_breach_while_the_server_is_frozen_is_made_safe_as_fast_and_the_rollou
     with capsys.disabled():
         said = ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in took.items())
         print(f"\nfrom the fault to 0 %, Prefect's API: {said}")  # noqa: T201
+
+
+def test_an_idle_suspended_rollout_costs_no_process(desk: Desk) -> None:
+    """While it works there is one; once it waits for people, the stack has no process more than before it came."""
+    home = str(desk.stack.home / "prefect")
+    before = processes(PREFECT_HOME=home)
+    rollout = desk.start("quick", "idle-1")
+    run_id = until(lambda: desk.rollout(rollout.id).flow_run_id, "its flow run")
+    working = until(lambda: flow_processes(desk.stack, run_id), "a process that works for it")
+    assert not working & before
+    desk.await_sign_off(rollout.id)
+    until(lambda: processes(PREFECT_HOME=home) <= before, f"no process more than {sorted(before)}")
+    assert flow_processes(desk.stack, run_id) == set()
 
 
 @pytest.mark.slow
