@@ -140,8 +140,12 @@ class Standby:
 
         def watch() -> None:
             while not over.wait(self.interval_s):
-                if self.due:
-                    self.look(utc_now())
+                try:
+                    if self.due:
+                        self.look(utc_now())
+                except Exception:
+                    # Nobody would look any more: the thread lives as long as the watch.
+                    log().exception("the look from memory failed, and is tried again")
 
         thread = threading.Thread(target=watch, name="standby", daemon=True)
         thread.start()
@@ -283,11 +287,11 @@ class Standby:
             raise
 
     def _note_absence(self) -> None:
-        now_s = time.monotonic()
-        if self._away_since_s is None:
-            self._away_since_s = self._last_tick_s if not self._away else now_s
+        now_s, since_s = time.monotonic(), self._away_since_s
+        if since_s is None:
+            self._away_since_s = since_s = self._last_tick_s if not self._away else now_s
             log().error("the ledger is out of reach, watching from memory: %s", self._away or "no answer")
-        if not self._paged and now_s - self._away_since_s >= PAGE_AFTER.total_seconds():
+        if not self._paged and now_s - since_s >= PAGE_AFTER.total_seconds():
             self._paged = True
             names = ", ".join(sorted(self._seen))
             body = f"{names}: held where they are and still watched; no weight goes up. {self._away}".strip()

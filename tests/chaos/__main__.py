@@ -7,15 +7,17 @@ python -m tests.chaos --list              the walks and how many points each has
 """
 
 import argparse
-import re
 import shutil
 import signal
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
+
+from ruamel.yaml import YAML
 
 from chrysalis.local.demo import DEMO_PLANS, DemoPlan
 from chrysalis.settings import CHECKOUT
@@ -46,7 +48,7 @@ def main() -> None:
     plans = CHECKOUT / "tests" / "plans" if arguments.short else CHECKOUT / "deployments"
     demo = DemoPlan("quick", SHORT_SPEED) if arguments.short else replace(DEMO_PLANS["crystal"], speed=SPEED)
     home = Path(tempfile.mkdtemp(prefix="chrysalis-chaos-"))
-    plan = steady(plans, home / "plans") / demo.name / "plan.yaml"
+    plan = steady(plans, home / "plans", demo.surveys) / demo.name / "plan.yaml"
     if (people := home / "plans" / "people.yaml").exists():
         give_keys(people, home / "ssh")
     campaign = Campaign(plan, demo, arguments.json, say)
@@ -83,18 +85,26 @@ def main() -> None:
     sys.exit(0 if campaign.passed == campaign.points else 1)
 
 
-def steady(plans: Path, folder: Path) -> Path:
-    """The plans without what chance decides here: how long answers take on a machine that is made slow by killing, whether
-    a handful of samples of the memory can be told to be flat, and which of the few requests of a scaled window the canary
-    got; the weight that the service says it has stands for that."""
+def steady(plans: Path, folder: Path, surveys: Mapping[str, float]) -> Path:
+    """The plans without what chance and a slow machine decide here.
+
+    How long answers take while others are killed, whether a handful of samples of the memory can be told to be flat, and which
+    of the few requests of a scaled window the canary got, for which the weight that the service says it has stands; and what
+    `surveys` said, which is too old after 5 s at this speed.
+    """
     shutil.copytree(plans, folder)
-    for plan in folder.glob("*/plan.yaml"):
-        text = plan.read_text()
-        for name, query in CONSTANTS.items():
-            text = re.sub(
-                rf"(?<=\n)(  {name}:\n(?:    .*\n)*?    query: ).*\n(?:      .*\n)*", rf"\g<1>>-\n      {query}\n", text
-            )
-        plan.write_text(text)
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 1000
+    constants = {**CONSTANTS, **{name: f"vector({value})" for name, value in surveys.items()}}
+    for path in folder.glob("*/plan.yaml"):
+        plan = yaml.load(path)
+        for name in constants.keys() & plan["metrics"].keys():
+            metric = plan["metrics"][name]
+            metric["query"] = constants[name]
+            if name in surveys:
+                metric["source"] = "prometheus"
+                metric.pop("interval", None)
+        yaml.dump(plan, path)
     return folder
 
 

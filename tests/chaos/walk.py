@@ -4,11 +4,9 @@ The harness stands in for what starts processes: where a worker starts a flow's 
 so that hundreds of kills take minutes. How long it takes until a worker does so is tried on a whole stack (`takeup.py`).
 """
 
-import contextlib
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -24,7 +22,7 @@ from chrysalis.plan.steps import SignOff
 from chrysalis.sandbox.service.configuration import INITIAL
 from chrysalis.targets.base import Stamp
 from chrysalis.targets.http_api import flatten
-from tasks import approve, measure
+from tasks import approve
 from tasks.lifecycle import take_over
 from tasks.safety import make_safe
 from tasks.workspace import TOKENS_PER_ROLLOUT, Workspace, people_of, plan_of
@@ -39,7 +37,6 @@ CLOCK_S = 0.02
 """How far two clocks may be apart, in real seconds. The watch counts by a steady clock, and opens and closes by
 the wall clock, read a moment later: on a busy machine by a turn of the scheduler. It does not add up over ticks."""
 TRIES = 12
-SURVEY_EVERY_S = 0.7
 RETIRED = "retired"
 
 
@@ -92,8 +89,6 @@ class Walk:
         self.trace.parent.mkdir(exist_ok=True)
         self.rollout_id = ""
         self._watch = self._flow = self._person = 0
-        self._over = threading.Event()
-        self._surveys = threading.Thread(target=self._enter_surveys, name="surveys", daemon=True)
         self._began_at = time.time()
 
     def go(self) -> Walked:
@@ -107,7 +102,6 @@ class Walk:
             else:
                 self.rollout_id = self.resumed
                 self._start_watch()
-            self._surveys.start()
             self._until_ended()
             record = read_record(self.world.sandbox, self.world.ledger, self.rollout_id, since)
             self._check_soaks()
@@ -117,9 +111,6 @@ class Walk:
             for pid in (self._flow, self._person, self._watch):
                 if pid:
                     kill(pid)
-            self._over.set()
-            if self._surveys.ident is not None:
-                self._surveys.join()
             self._end_watch_span()
             self._tidy()
         lines = self.trace.read_text().splitlines() if self.trace.exists() else []
@@ -303,18 +294,6 @@ class Walk:
     def _end_watch_span(self) -> None:
         if self.watched.spans and self.watched.spans[-1][1] == float("inf"):
             self.watched.spans[-1][1] = time.time()
-
-    def _enter_surveys(self) -> None:
-        """What surveys say, entered in a thread of its own: who stands at a mark may hold the lock that it waits for."""
-        while True:
-            for name, value in self.plan.surveys.items():
-                with contextlib.suppress(ChrysalisError):
-                    if name in plan_of(self.rollout_id).metrics:
-                        measure.enter(self.rollout_id, name, value, by="ravi")
-                if self._over.is_set():
-                    return
-            if self._over.wait(SURVEY_EVERY_S):
-                return
 
     def _drain(self) -> None:
         """What the last process still does after the rollout has ended: marks behind the last entry."""
