@@ -201,7 +201,7 @@ class Authenticators:
     def code_at_hand(self, person: str) -> str | None:
         """A code of this half minute or those beside it that was not used yet."""
         now, step = utc_now(), timedelta(seconds=codes.STEP_S)
-        for at in (now, now - step, now + step):
+        for at in (now, now + step, now - step):
             if (person, made := codes.code_at(self._secrets[person], at)) not in self._used:
                 return made
         return None

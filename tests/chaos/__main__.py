@@ -88,8 +88,8 @@ def main() -> None:
 def steady(plans: Path, folder: Path, surveys: Mapping[str, float]) -> Path:
     """The plans without what chance and a slow machine decide here.
 
-    How long answers take while others are killed, whether a handful of samples of the memory can be told to be flat, and which
-    of the few requests of a scaled window the canary got, for which the weight that the service says it has stands; and what
+    How long answers take while others are killed, whether a handful of samples of the memory can be told to be flat, which
+    of the few requests of a scaled window the canary got, for which the weight that the service says it has stands, and what
     `surveys` said, which is too old after 5 s at this speed.
     """
     shutil.copytree(plans, folder)
@@ -98,8 +98,9 @@ def steady(plans: Path, folder: Path, surveys: Mapping[str, float]) -> Path:
     constants = {**CONSTANTS, **{name: f"vector({value})" for name, value in surveys.items()}}
     for path in folder.glob("*/plan.yaml"):
         plan = yaml.load(path)
-        for name in constants.keys() & plan["metrics"].keys():
-            metric = plan["metrics"][name]
+        metrics = plan.get("metrics", {})
+        for name in constants.keys() & metrics.keys():
+            metric = metrics[name]
             metric["query"] = constants[name]
             if name in surveys:
                 metric["source"] = "prometheus"
