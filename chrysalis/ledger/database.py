@@ -22,6 +22,8 @@ from chrysalis.ledger.deadlines import Deadlines
 from chrysalis.ledger.transaction import Transaction
 
 _IMMEDIATE = "chrysalis_begin_immediate"
+UNHURRIED_IDLE_S = 600
+"""How long one that may be long may do something else between two statements, such as a migration on a busy machine."""
 
 
 class Database:
@@ -67,6 +69,8 @@ class Database:
                 self._deadlines.forgive(connection.connection.dbapi_connection)
             writing = connection.execution_options(**{_IMMEDIATE: True})
             with writing.begin():
+                if unhurried and not self.is_sqlite:
+                    writing.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{UNHURRIED_IDLE_S}s'")
                 yield writing
 
     def set_write_ahead(self) -> None:
