@@ -41,6 +41,7 @@ def test_inside_nothing_is_collected_by_itself_and_threads_change_soon() -> None
 def test_afterwards_all_is_as_before_also_after_an_error(enabled: bool) -> None:
     if not enabled:
         gc.disable()
+
     def fail() -> None:
         with without_pauses():
             assert gc.get_freeze_count() > 0
