@@ -50,10 +50,11 @@ def watch(hours: float = HOURS) -> State[None]:
 
 
 def _tick(sentry: Sentry, ends: float, interval_s: float, between_ticks: Callable[[], None]) -> None:
-    last = time.monotonic()
-    # The wall clock first: a soak's first tick counts up to it, and the next one from the steady clock. Whatever a busy machine
-    # puts between the two is then missing, and never counted twice.
-    while (now := utc_now()) and (started := time.monotonic()) < ends:
+    last = started = time.monotonic()
+    while started < ends:
+        # The wall clock first: a soak's first tick counts up to it, and the next one from the steady clock. What a busy
+        # machine puts between the two is then missing, and never counted twice.
+        now, started = utc_now(), time.monotonic()
         try:
             sentry.tick(now, started - last)
             last = started

@@ -30,7 +30,7 @@ from chrysalis.settings import CHECKOUT
 PLANS = Path(__file__).parent / "plans"
 SPEED = 3600.0
 """Plan seconds in a real one: an hour of the short plans is a second."""
-START_TIMEOUT_S = 150.0
+START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 30.0
 WAIT_S = 90.0
 PLANTED = {"PLANTED_COMMAND_VALUE": "Zq7-passed-on-to-a-command-41xT"}
