@@ -12,7 +12,7 @@ from chrysalis.sandbox.settings import SandboxSettings
 from chrysalis.targets.base import Stamp
 
 _TOKENS = itertools.count(1)
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @pytest.fixture(scope="session")
