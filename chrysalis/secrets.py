@@ -76,7 +76,7 @@ def learn_address(name: str, address: str) -> None:
 
 
 def redact(text: str) -> str:
-    """`text` with every known secret replaced by `[its name]`, and every announced one, also in an address, by `[hidden]`."""
+    """`text` with every known secret replaced by `[its name]`, and every announced one, as in an address, by `[hidden]`."""
     if _pattern is not None:
         text = _pattern.sub(lambda found: f"[{_known[found[0]]}]", text)
     text = _USERINFO.sub(r"\1:[hidden]@", text)
