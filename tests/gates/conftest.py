@@ -7,6 +7,12 @@ from hypothesis import Phase, settings
 settings.register_profile("untimed", deadline=None)
 # For benchmarks/mutants.py: the same examples every time, none kept, none made smaller.
 settings.register_profile(
-    "mutants", deadline=None, derandomize=True, database=None, max_examples=50, phases=[Phase.explicit, Phase.generate]
+    "mutants",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=50,
+    phases=[Phase.explicit, Phase.generate],
+    report_multiple_bugs=False,
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
