@@ -14,6 +14,12 @@ settings.register_profile("searching", deadline=None, suppress_health_check=SLOW
 settings.register_profile("repeatable", deadline=None, suppress_health_check=SLOW_IS_FINE, derandomize=True, database=None)
 # For benchmarks/mutants.py: the same examples every time, none kept, none made smaller.
 settings.register_profile(
-    "mutants", deadline=None, derandomize=True, database=None, max_examples=50, phases=[Phase.explicit, Phase.generate]
+    "mutants",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=50,
+    phases=[Phase.explicit, Phase.generate],
+    report_multiple_bugs=False,
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "searching"))
