@@ -118,6 +118,10 @@ def _names(plan: Plan, at: Location, step: kinds.Step) -> Iterator[Found]:
                 yield (*at, "operation"), unknown("operation", step.operation, plan.operations)
             if wrong := cron_problem(step.cron):
                 yield (*at, "cron"), wrong
+        case kinds.SetMode() if step.ladder not in plan.ladders:
+            yield (*at, "ladder"), unknown("ladder", step.ladder, plan.ladders)
+        case kinds.SetMode() if step.to not in (modes := plan.ladders[step.ladder].modes):
+            yield (*at, "to"), unknown(f"mode of ladder {step.ladder}", step.to, modes)
         case kinds.RecordBaseline():
             yield from each_known((*at, "metrics"), "metric", step.metrics, plan.metrics)
         case kinds.Notify():
