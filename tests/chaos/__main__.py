@@ -17,7 +17,7 @@ from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-from chrysalis.local.demo import DEMO_PLANS, DemoPlan
+from chrysalis.sandbox.profiles import Profile, load_profile
 from chrysalis.settings import CHECKOUT
 from tests.chaos.campaign import Campaign
 from tests.chaos.world import world
@@ -41,7 +41,7 @@ SHORT = ("forward/self/4", "back/self/4", "forward/twice/1")
 def main() -> None:
     arguments = _arguments()
     plans = CHECKOUT / "tests" / "plans" if arguments.short else CHECKOUT / "deployments"
-    demo = DemoPlan("quick", SHORT_SPEED) if arguments.short else replace(DEMO_PLANS["crystal"], speed=SPEED)
+    demo = Profile("quick", SHORT_SPEED) if arguments.short else replace(load_profile("crystal"), speed=SPEED)
     home = Path(tempfile.mkdtemp(prefix="chrysalis-chaos-"))
     plan = steady(plans, home / "plans") / demo.name / "plan.yaml"
     campaign = Campaign(plan, demo, arguments.json, say)

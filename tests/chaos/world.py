@@ -23,7 +23,7 @@ import psycopg
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from chrysalis.ledger import Ledger
-from chrysalis.local.demo import ENROLLED_BY, Authenticators
+from chrysalis.local.people import ENROLLED_BY, Authenticators
 from chrysalis.local.processes import descendants
 from chrysalis.local.stack import Stack, StackSettings, sandbox_variables
 from chrysalis.sandbox import postgres
