@@ -56,11 +56,13 @@ __all__ = [
     "SetRoute",
     "SetWeight",
     "SignOff",
+    "SkipWhen",
     "SmokeTest",
     "Soak",
     "Step",
     "TagVersion",
     "Verify",
+    "WaitUntil",
     "Waves",
 ]
 
@@ -127,6 +129,23 @@ class Soak(Step):
     @classmethod
     def _short(cls, value: Any) -> Any:
         return {"for": value} if isinstance(value, str) else value
+
+
+class WaitUntil(Step):
+    """Wait for the next moment of a cron line (UTC). `- wait_until: "0 9 * * 1"` is the short form."""
+
+    cron: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"cron": value} if isinstance(value, str) else value
+
+
+class SkipWhen(Step):
+    """What a phase with `skip_when` begins with; not written as a step of its own."""
+
+    condition: AnyCondition
 
 
 class Gate(Step):
@@ -222,6 +241,7 @@ STEP_KINDS: dict[str, type[Step]] = {
     "waves": Waves,
     "set_route": SetRoute,
     "soak": Soak,
+    "wait_until": WaitUntil,
     "gate": Gate,
     "checklist": Checklist,
     "sign_off": SignOff,
@@ -238,7 +258,7 @@ STEP_KINDS: dict[str, type[Step]] = {
     "report": MakeReport,
 }
 AnyStep = keyed_union("step", dict(STEP_KINDS))
-KIND_OF: dict[type[Step], str] = {spec: kind for kind, spec in STEP_KINDS.items()}
+KIND_OF: dict[type[Step], str] = {SkipWhen: "skip_when", **{spec: kind for kind, spec in STEP_KINDS.items()}}
 
 RUNNABLE = frozenset(
     {
@@ -260,6 +280,9 @@ RUNNABLE = frozenset(
         "set_weight",
         "ramp",
         "soak",
+        "wait_until",
+        "skip_when",
+        "repeat",
         "gate",
         "checklist",
         "sign_off",
