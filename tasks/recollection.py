@@ -28,6 +28,7 @@ class Recollection:
     key: str = ""
     asks: str | None = None
     to_percent: int | None = None
+    rollback: str | None = None
 
     def baselines(self, _: str) -> tuple[Baseline, ...]:
         return self.kept
@@ -48,7 +49,13 @@ class Recollection:
 
     def _entry(self, rollout_id: str, at: datetime, **action: Any) -> Spooled:
         return Spooled(
-            key=self.key, rollout_id=rollout_id, at=at.isoformat(), asks=self.asks, to_percent=self.to_percent, **action
+            key=self.key,
+            rollout_id=rollout_id,
+            at=at.isoformat(),
+            asks=self.asks,
+            to_percent=self.to_percent,
+            rollback=self.rollback,
+            **action,
         )
 
     def _add(self, entry: Spooled) -> None:
@@ -76,7 +83,8 @@ def write_down(ledger: Ledger, entry: Spooled) -> None:
         workspace = Workspace.open(row.id, take_over(row.id))
         if entry.asks is not None:
             try:
-                ask(row.id, entry.asks, by=entry.actor, reason=str(entry.cause), to_percent=entry.to_percent)
+                why, to_percent = str(entry.cause), entry.to_percent
+                ask(row.id, entry.asks, by=entry.actor, reason=why, to_percent=to_percent, rollback=entry.rollback)
             except LedgerUnavailable:
                 raise
             except LedgerError as error:

@@ -19,6 +19,7 @@ from tasks.healthier import hold, require_healthier
 from tasks.ladders import Ladders
 from tasks.lifecycle import take_over
 from tasks.notify import tell
+from tasks.operations import ask_for, suggested
 from tasks.rolling_back import ask
 from tasks.safety import make_safe
 from tasks.step import log
@@ -43,29 +44,36 @@ def respond(workspace: Workspace, firing: Firing, reason: str, ladders: Ladders)
             except TargetError as error:
                 # What is asked is tried again until it is done (`insist.py`); it must not be lost with this tick.
                 reason = f"{reason}; the traffic could not be moved yet: {error}"
-            # Told before it is asked for: then it is not answered again, and a watch that died in between would not tell.
-            tell_of(workspace, firing, reason)
-            ask(workspace.rollout.id, "roll_back", by=ACTOR, reason=cause, to_percent=response.weight_percent or None)
+            _announce(workspace, firing, reason, cause)
+            back_to = response.weight_percent or None
+            ask(workspace.rollout.id, "roll_back", by=ACTOR, reason=cause, to_percent=back_to, rollback=response.use)
         case ReduceWeight():
             _require_healthier(workspace)
             now_percent = max((router.read().canary_percent for router in workspace.routers().values()), default=0)
             percent = response.weight_after(now_percent)
             _lower(workspace, percent, cause)
-            tell_of(workspace, firing, reason)
+            _announce(workspace, firing, reason, cause)
             held = f"weight {now_percent} % → {percent} %: {cause}; `chrysalis resume {workspace.rollout.id}` goes on"
             ask(workspace.rollout.id, "pause", by=ACTOR, reason=held)
         case SwitchOff() | Throttle() | SetValue():
             changed = set_values(workspace, response.target, changes_of(response), cause)
-            tell_of(workspace, firing, reason)
+            _announce(workspace, firing, reason, cause)
         case StepDown():
             ladders.step_down(response.ladder, response.to, cause)
-            tell_of(workspace, firing, reason)
+            _announce(workspace, firing, reason, cause)
         case Notify() | Page():
-            tell_of(workspace, firing, reason)
+            _announce(workspace, firing, reason, cause)
         case _:
             raise SettingsError(f"{firing.trigger}: no such response {response.kind}")
     log().warning("%s: %s → %s", workspace.rollout.id, cause, response.kind)
     return changed
+
+
+def _announce(workspace: Workspace, firing: Firing, reason: str, cause: str) -> None:
+    """Tell, and ask for what follows by itself; before a way back or a pause is asked for. Once that stands, the trigger is
+    not answered again, and a watch that had died in between would have left this undone."""
+    tell_of(workspace, firing, reason)
+    ask_for(workspace, firing.trigger, cause, ACTOR)
 
 
 def _require_healthier(workspace: Workspace) -> None:
@@ -104,7 +112,7 @@ def tell_of(workspace: Workspace, firing: Firing, reason: str) -> None:
     body = (response.message or reason) if isinstance(response, Notify | Page) else reason
     said = f"{firing.trigger} fires: {response.kind.replace('_', ' ')}"
     try:
-        text = f"{body}\n{trigger.runbook}".strip()
+        text = "\n".join(part for part in (body, trigger.runbook, suggested(workspace, firing.trigger)) if part)
         tell(workspace, severity, said, text, channels=trigger.notify, cause=f"trigger:{firing.trigger}")
     except ChrysalisError as error:
         log().error("nobody was told that %s: %s", said, error)

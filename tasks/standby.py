@@ -248,11 +248,11 @@ class Standby:
         row = workspace.rollout
         cause = f"{firing.trigger}: {judgement.findings[firing.trigger].reason}"
         said = f"{cause} (seen while the ledger was out of reach)"
-        memory.asks, memory.to_percent = None, None
+        memory.asks, memory.to_percent, memory.rollback = None, None, None
         match response:
             case RollBack():
                 self._require_healthier(one)
-                memory.asks, memory.to_percent = "roll_back", response.weight_percent or None
+                memory.asks, memory.to_percent, memory.rollback = "roll_back", response.weight_percent or None, response.use
                 memory.announce(row.id, "make_safe", said)
                 make_safe(workspace, response.weight_percent, actor=ACTOR, cause=said)
             case ReduceWeight():

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from chrysalis.local.demo import DEMO_PLANS, DemoPlan
+from chrysalis.sandbox.profiles import Profile, load_profile
 from chrysalis.settings import CHECKOUT
 from tests.chaos.campaign import Campaign
 from tests.chaos.signers import give_keys
@@ -46,7 +46,7 @@ back; and two that take a rollout up at once."""
 def main() -> None:
     arguments = _arguments()
     plans = CHECKOUT / "tests" / "plans" if arguments.short else CHECKOUT / "deployments"
-    demo = DemoPlan("quick", SHORT_SPEED) if arguments.short else replace(DEMO_PLANS["crystal"], speed=SPEED)
+    demo = Profile("quick", SHORT_SPEED) if arguments.short else replace(load_profile("crystal"), speed=SPEED)
     home = Path(tempfile.mkdtemp(prefix="chrysalis-chaos-"))
     plan = steady(plans, home / "plans", demo.surveys) / demo.name / "plan.yaml"
     if (people := home / "plans" / "people.yaml").exists():

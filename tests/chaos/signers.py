@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from ruamel.yaml import YAML
 
-from chrysalis.local.demo import ENROLLED_BY, Authenticators
+from chrysalis.local.people import ENROLLED_BY, Authenticators
 
 CODE, KEY = "code", "key"
 

@@ -16,9 +16,9 @@ from chrysalis.clock import utc_now
 from chrysalis.effects import migrations
 from chrysalis.errors import ChrysalisError
 from chrysalis.ledger import Ledger, Rollout
-from chrysalis.local.demo import DemoPlan
 from chrysalis.plan import Plan
 from chrysalis.plan.steps import SignOff
+from chrysalis.sandbox.profiles import Profile
 from chrysalis.sandbox.service.configuration import INITIAL
 from chrysalis.targets.base import Stamp
 from chrysalis.targets.http_api import flatten
@@ -68,7 +68,7 @@ class Walk:
     """A rollout of `plan` in which `victim` is killed at every one of `marks`. `back_from`: the step to go back from."""
 
     world: World
-    plan: DemoPlan
+    plan: Profile
     version: str
     victim: str = "flow"
     marks: tuple[Mark, ...] = ()
