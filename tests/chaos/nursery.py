@@ -19,6 +19,7 @@ from prefect import Flow, State, Task, flow
 
 import tasks.artifacts
 import tasks.lifecycle
+import tasks.post
 import tasks.workspace
 from chrysalis.errors import ChrysalisError
 from chrysalis.people import ssh
@@ -179,6 +180,9 @@ def _child(order: dict[str, Any]) -> int:
         traceback.print_exc()
         sys.stderr.flush()
         return RAISED
+    finally:
+        # An interpreter that ends by itself waits for what is being sent; `os._exit` would not.
+        tasks.post._pool().shutdown()
 
 
 def _report_ended() -> None:

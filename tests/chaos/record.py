@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,11 @@ class Offsets:
 
     envoy: int
     config: int
+    notices: int
 
     @classmethod
-    def now(cls, sandbox: Sandbox) -> "Offsets":
-        paths = (_envoy_log(sandbox), write_log(sandbox.layout.service_config))
+    def now(cls, sandbox: Sandbox, sent: Path) -> "Offsets":
+        paths = (_envoy_log(sandbox), write_log(sandbox.layout.service_config), sent)
         return cls(*(path.stat().st_size if path.exists() else 0 for path in paths))
 
 
@@ -70,8 +72,8 @@ class Record:
     """Plan seconds needed and watched by step."""
 
 
-def read_record(sandbox: Sandbox, ledger: Ledger, rollout_id: str, since: Offsets) -> Record:
-    """What is known of a rollout that has ended."""
+def read_record(sandbox: Sandbox, ledger: Ledger, rollout_id: str, since: Offsets, sent: Path) -> Record:
+    """What is known of a rollout that has ended. `sent`: the file of the notices that were carried."""
     row = ledger.get(rollout_id)
     journal = ledger.journal(rollout_id)
     with sandbox.router() as router:
@@ -97,7 +99,7 @@ def read_record(sandbox: Sandbox, ledger: Ledger, rollout_id: str, since: Offset
         references=_references(sandbox.folder / "repository"),
         envoy=_envoy_writes(sandbox, rollout_id, since.envoy),
         config_writes=_config_writes(sandbox, rollout_id, since.config),
-        notices=_notices(ledger, rollout_id),
+        notices=_notices(ledger, rollout_id, _text(sent, since.notices)),
         done=[entry.step_id for entry in journal if entry.event == "done"],
         begun_first=begun,
         ends={entry.step_id: entry.event for entry in journal},
@@ -199,9 +201,19 @@ def _config_writes(sandbox: Sandbox, rollout_id: str, offset: int) -> list[Write
     return writes
 
 
-def _notices(ledger: Ledger, rollout_id: str) -> list[str]:
-    """The notices of steps and of the way back; what the watch says of late gates depends on the machine's speed."""
-    mine = [_NOTICE.sub("", one.title) for one in ledger.notices(rollout_id)]
+def _notices(ledger: Ledger, rollout_id: str, sent: str) -> list[str]:
+    """The notices of steps and of the way back; what the watch says of late gates depends on the machine's speed.
+
+    While the ledger is away they are sent and not entered; so those that were sent and are not in it stand among them.
+    """
+    told = [(one.told_at, one.title) for one in ledger.notices(rollout_id)]
+    entered = {title for _, title in told}
+    for line in sent.splitlines():
+        row = json.loads(line)
+        if row["rollout_id"] == rollout_id and row["title"] not in entered:
+            entered.add(row["title"])
+            told.append((datetime.fromisoformat(row["at"]), row["title"]))
+    mine = [_NOTICE.sub("", title) for _, title in sorted(told, key=lambda one: one[0])]
     return [title for title in mine if not _OF_THE_WATCH.search(title)]
 
 

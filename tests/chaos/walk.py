@@ -94,7 +94,8 @@ class Walk:
     def go(self) -> Walked:
         """From the start to the end. Never raises for what the rollout does; that is among the failures."""
         began, record = time.monotonic(), None
-        since = Offsets.now(self.world.sandbox)
+        sent = self.world.home / "notices.jsonl"
+        since = Offsets.now(self.world.sandbox, sent)
         try:
             if self.resumed is None:
                 self._start_watch()
@@ -103,7 +104,7 @@ class Walk:
                 self.rollout_id = self.resumed
                 self._start_watch()
             self._until_ended()
-            record = read_record(self.world.sandbox, self.world.ledger, self.rollout_id, since)
+            record = read_record(self.world.sandbox, self.world.ledger, self.rollout_id, since, sent)
             self._check_soaks()
         except (ChrysalisError, TimeoutError, AssertionError, OSError) as error:
             self.failures.append(f"{type(error).__name__}: {error}")
