@@ -20,6 +20,8 @@ from chrysalis.settings import fill_in
 from tasks.step import log
 from tasks.workspace import Workspace, open_ledger
 
+KEPT = "notices.jsonl"
+"""In the home folder."""
 AT_ONCE = 8
 TRY_AGAIN_AFTER = timedelta(seconds=10)
 TRY_AGAIN_AT_MOST_AFTER = timedelta(minutes=5)
@@ -37,7 +39,10 @@ def post(workspace: Workspace, notice: ToldNotice, held: Iterable[QueuedDelivery
 
 
 def post_without_ledger(workspace: Workspace, notice: Notice, channels: tuple[str, ...]) -> list[Future[Delivery]]:
-    """Send a notice that could not be entered: said at least once rather than not at all."""
+    """Send a notice that could not be entered: said at least once rather than not at all. Without a channel the file has it."""
+    if not channels:
+        with contextlib.suppress(OSError):
+            keep(workspace.settings.home / KEPT, notice, [])
     return [_pool().submit(_send, workspace, notice, channel) for channel in channels]
 
 
@@ -60,7 +65,7 @@ def _carry(workspace: Workspace, notice: ToldNotice, queued: QueuedDelivery) -> 
 def _send(workspace: Workspace, notice: Notice, channel: str) -> Delivery:
     done = deliver(notice, channel, address_of(workspace, channel))
     with contextlib.suppress(OSError):
-        keep(workspace.settings.home / "notices.jsonl", notice, [done])
+        keep(workspace.settings.home / KEPT, notice, [done])
     return done
 
 
