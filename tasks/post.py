@@ -39,7 +39,7 @@ def post(workspace: Workspace, notice: ToldNotice, held: Iterable[QueuedDelivery
 
 
 def post_without_ledger(workspace: Workspace, notice: Notice, channels: tuple[str, ...]) -> list[Future[Delivery]]:
-    """Send a notice that could not be entered: said at least once rather than not at all. Without a channel the file has it."""
+    """Send a notice that could not be entered: said once rather than not at all. Without a channel the local file has it."""
     if not channels:
         with contextlib.suppress(OSError):
             keep(workspace.settings.home / KEPT, notice, [])
