@@ -35,7 +35,9 @@ _SMALL_SAMPLE_COST = 6.0
 _TUNED_TO_POINTS = 100
 # Spaced evenly in log(1 - rho): the likelihood bends fastest near 1.
 _RHO: FloatArray = 1.0 - np.exp(np.linspace(0.0, math.log(1.0 - MAX_AUTOCORRELATION), 25))
+_RHO_SQUARED = _RHO**2
 _PULL = 1.0 - _RHO
+_PULL_SQUARED = _PULL**2
 _START = 1.0 - _RHO**2
 _LOG_START = np.log(_START)
 
@@ -85,9 +87,9 @@ def _limits(scales: list[FloatArray], *, alpha: float) -> tuple[float, float, fl
     sums = np.array([_sums(x) for x in scales])[:, :, None]
     n, first, squares_now, squares_before, products, total_now, total_before = (sums[:, column] for column in range(7))
     total = total_now - _RHO * total_before
-    curvature = (n - 1) * _PULL**2 + _START
+    curvature = (n - 1) * _PULL_SQUARED + _START
     mean = (_PULL * total + _START * first) / curvature
-    least = squares_now - 2 * _RHO * products + _RHO**2 * squares_before + _START * first**2 - curvature * mean**2
+    least = squares_now - 2 * _RHO * products + _RHO_SQUARED * squares_before + _START * first**2 - curvature * mean**2
     least = np.maximum(least, 1e-12 * n)
     log_likelihood = (_LOG_START - n * np.log(least)) / 2
     best = log_likelihood.max(axis=1, keepdims=True)

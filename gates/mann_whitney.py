@@ -17,6 +17,8 @@ import numpy as np
 from gates.observation import FloatArray
 from gates.pair_differences import differences_at, distinct
 
+_NORMAL = NormalDist()
+
 
 @dataclass(frozen=True, slots=True)
 class Shift:
@@ -34,7 +36,7 @@ def location_shift(control: FloatArray, experiment: FloatArray, *, confidence: f
     pairs = control.size * experiment.size
     # Of the statistic between two steps, where only ties within a side count: a shift breaks those across.
     sigma = _sigma(control.size, experiment.size, _tied(control) + _tied(experiment))
-    reach = NormalDist().inv_cdf(0.5 + confidence / 2) * sigma
+    reach = _NORMAL.inv_cdf(0.5 + confidence / 2) * sigma
     beyond = min(max(math.floor(pairs / 2 + 0.5 + reach), 0), pairs - 1)
     low, high = (pairs - 1) // 2, pairs // 2
     lower, middle_low, middle_high, upper = differences_at(control, experiment, (pairs - 1 - beyond, low, high, beyond))
@@ -63,7 +65,7 @@ def _p_value(control: FloatArray, experiment: FloatArray) -> float:
     sigma = _sigma(control.size, experiment.size, _tied(np.sort(np.concatenate([control, experiment]))))
     if sigma == 0:
         return 1.0
-    return min(1.0, 2.0 * NormalDist().cdf(-max(distance - 0.5, 0.0) / sigma))
+    return min(1.0, 2.0 * _NORMAL.cdf(-max(distance - 0.5, 0.0) / sigma))
 
 
 def _sigma(control_size: int, experiment_size: int, tied: float) -> float:

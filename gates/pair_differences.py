@@ -79,18 +79,19 @@ def _between_guesses(control: FloatArray, experiment: FloatArray, ranks: tuple[i
     # The spans are apart, so that all of them can be sorted at once.
     written.sort()
     slack = _ROUNDING * max(abs(float(side[end])) for side in (control, experiment) for end in (0, -1))
+    above = ends.reshape(-1, rows).sum(axis=1).tolist()
     found: list[float] = []
-    for index, (least, most) in enumerate(zip(lows, highs, strict=True)):
-        first = int(stops[index * rows - 1]) if index else 0
-        below = pairs - int(ends[index * rows : (index + 1) * rows].sum())
+    first = 0
+    for low, high, after, behind in zip(lows, highs, stops[rows - 1 :: rows].tolist(), above, strict=True):
         for rank in ranks[len(found) :]:
-            place = rank - below + first
-            if not first <= place < int(stops[(index + 1) * rows - 1]):
+            place = rank - (pairs - behind) + first
+            if not first <= place < after:
                 break
             value = float(written[place])
-            if not least + slack < value < most - slack:
+            if not low + slack < value < high - slack:
                 break
             found.append(value)
+        first = after
     return found if len(found) == len(ranks) else None
 
 
