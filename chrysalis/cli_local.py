@@ -9,17 +9,19 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from chrysalis.errors import ChrysalisError, SettingsError
+from chrysalis.errors import ChrysalisError
 from chrysalis.local.stack import Stack, StackSettings
+from chrysalis.sandbox.profiles import load_profile
 from chrysalis.settings import CHECKOUT, Settings
 
 REPORT = Path("demo-report.json")
 
 
-def up() -> None:
+def up(plan: Annotated[str, typer.Option(help="Whose sandbox it is; Crystal's when not given.")] = "") -> None:
     """Start Prefect's server, a worker, the watch and the sandbox, and keep them up until Ctrl-C."""
+    profile = load_profile(plan) if plan else None
     _end_by_signal()
-    with Stack(Settings.load().home, StackSettings()) as stack:
+    with Stack(Settings.load().home, StackSettings(profile=profile)) as stack:
         _start(stack)
         _stay(stack)
 
@@ -28,18 +30,18 @@ def demo(
     plan: Annotated[str, typer.Option(help="Which plan is shown.")] = "crystal",
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything up at the end, until Ctrl-C.")] = False,
 ) -> None:
-    """Roll out twice on live traffic: once to 100 %, once with a fault at 50 % that is taken back."""
-    from chrysalis.local import demo as demos
+    """Roll out twice on live traffic: once to the end, once with a fault on the way that is taken back."""
+    from chrysalis.local.demo import Demo
+    from chrysalis.local.demo_report import summary, write_report
 
-    if plan not in demos.DEMO_PLANS:
-        raise SettingsError(f"no demo for plan {plan!r}; there is one for: {', '.join(sorted(demos.DEMO_PLANS))}")
+    profile = load_profile(plan)
     _end_by_signal()
-    with Stack(Settings.load().home, StackSettings()) as stack:
+    with Stack(Settings.load().home, StackSettings(profile=profile)) as stack:
         _start(stack)
         os.environ.update(stack.environment())
-        runs = demos.Demo(stack, demos.DEMO_PLANS[plan], _say).run()
-        demos.write_report(runs, REPORT)
-        _say(demos.summary(runs))
+        runs = Demo(stack, profile, _say).run()
+        write_report(runs, REPORT)
+        _say(summary(runs))
         _say(f"written to {REPORT}")
         if [run["outcome"] for run in runs] != ["completed", "rolled_back"]:
             raise ChrysalisError("the demo did not end as it should: expected completed, then rolled_back")

@@ -16,8 +16,9 @@ import httpx
 
 from chrysalis.errors import SettingsError
 from chrysalis.local.processes import Processes
-from chrysalis.sandbox import postgres
+from chrysalis.sandbox import postgres, service_tool
 from chrysalis.sandbox.ports import free_ports
+from chrysalis.sandbox.profiles import Profile
 from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
 from chrysalis.settings import CHECKOUT
@@ -38,6 +39,8 @@ class StackSettings:
     watch_interval_s: float = 0.25
     suspend_after_s: float = 20.0
     sandbox: SandboxSettings | None = None
+    profile: Profile | None = None
+    """The system whose sandbox it is; its own settings count unless `sandbox` is given."""
 
 
 def sandbox_variables(sandbox: Sandbox) -> dict[str, str]:
@@ -51,6 +54,8 @@ def sandbox_variables(sandbox: Sandbox) -> dict[str, str]:
         "SERVICE_WAL_ARCHIVE": str(sandbox.layout.wal_archive),
         **_fleet_variables(sandbox),
         "POSTGRES_PROGRAMS": str(postgres.programs()),
+        "SERVICE_COMMAND": str(service_tool.script(sandbox)),
+        "SERVICE_REPORTS": str(sandbox.reports),
         "SERVICE_REPOSITORY": str(_repository(sandbox.folder / "repository")),
         "PROMETHEUS_URL": state.urls["prometheus"],
         "SCRAPE_INTERVAL_S": str(SandboxSettings.load_from(sandbox.folder).scrape_interval_s),
@@ -101,6 +106,7 @@ class Stack:
             "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "30",
             "PREFECT_API_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
             "DO_NOT_TRACK": "1",
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
             "CHRYSALIS_HOME": str(self.home),
             "CHRYSALIS_WATCH_INTERVAL": f"{self.settings.watch_interval_s * 1000:g}ms",
             "CHRYSALIS_SUSPEND_AFTER": f"{self.settings.suspend_after_s * 1000:g}ms",
@@ -128,7 +134,9 @@ class Stack:
         self.processes.logs.mkdir(parents=True, exist_ok=True)
         say("starting Prefect's server, and the sandbox: Envoy, Prometheus, PostgreSQL, two versions of the service, load")
         self.start_server()
-        self.sandbox = Sandbox.start(self.home / "sandbox", settings=self.settings.sandbox)
+        profile = self.settings.profile
+        chosen = self.settings.sandbox or (None if profile is None else profile.sandbox_settings)
+        self.sandbox = Sandbox.start(self.home / "sandbox", settings=chosen)
         self.write_environment()
         self._until(self._server_answers, SERVER_TIMEOUT_S, "prefect-server")
 
@@ -142,7 +150,8 @@ class Stack:
         assert self.sandbox is not None  # noqa: S101 - called after it was started
         path = self.home / "environment.json"
         path.touch(mode=0o600)  # whoever uses the sandbox may put secrets into it
-        path.write_text(json.dumps(sandbox_variables(self.sandbox), indent=2))
+        own = {} if self.settings.profile is None else self.settings.profile.prepare(self.sandbox)
+        path.write_text(json.dumps({**sandbox_variables(self.sandbox), **own}, indent=2))
 
     def stop(self) -> None:
         """End everything; safe to repeat."""

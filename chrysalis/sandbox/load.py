@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from math import floor
 from pathlib import Path
 
 from chrysalis.sandbox.files import JsonFile, write_json
@@ -49,7 +50,10 @@ class Connection:
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:]) if name}
-        await reader.readexactly(int(headers.get("content-length", "0")))
+        if headers.get("transfer-encoding") == "chunked":
+            await _read_chunks(reader)
+        else:
+            await reader.readexactly(int(headers.get("content-length", "0")))
         if headers.get("connection") == "close":
             self.close()
         return int(head[0].split(" ", 2)[1]), headers
@@ -59,6 +63,18 @@ class Connection:
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
+
+
+def _whole(amount: float) -> int:
+    """Rounded down, with room for what floating point loses."""
+    return floor(amount + 1e-9)
+
+
+async def _read_chunks(reader: asyncio.StreamReader) -> None:
+    """To the end of an answer that comes piece by piece, as an event stream does."""
+    while size := int(await reader.readline(), 16):
+        await reader.readexactly(size + 2)
+    await reader.readline()
 
 
 class Log:
@@ -97,6 +113,7 @@ class Generator:
         self._tasks: set[asyncio.Task[None]] = set()
         self._sent = self._shed = 0
         self._rate_rps, self._header_share = settings.rate_rps, settings.header_share
+        self._bodies = [body.encode() for body in settings.load_bodies]
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until told to stop; then wait for nothing and write what is known."""
@@ -121,7 +138,7 @@ class Generator:
             self._shed += 1
             return
         self._sent += 1
-        with_header = self._sent * self._header_share % 1 < self._header_share
+        with_header = _whole(self._sent * self._header_share) > _whole((self._sent - 1) * self._header_share)
         task = asyncio.create_task(self._one(self._idle.pop(), self._sent % USERS, with_header=with_header))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -141,12 +158,19 @@ class Generator:
         self._log.add(row)
 
     def _request(self, user: int, *, with_header: bool) -> bytes:
-        lines = ["GET /work HTTP/1.1", "host: sandbox", f"x-user-id: user-{user}"]
+        body = self._bodies[self._sent % len(self._bodies)] if self._bodies else b""
+        method = "POST" if self._bodies else "GET"
+        lines = [f"{method} {self._settings.load_path} HTTP/1.1", "host: sandbox", f"x-user-id: user-{user}"]
+        lines += [f"{name}: {value}" for name, value in self._settings.load_headers.items()]
+        if self._bodies:
+            lines += ["content-type: application/json", f"content-length: {len(body)}"]
+        if self._settings.cohort_cookie:
+            lines.append(f"cookie: {self._settings.cohort_cookie}=user-{user}")
         if user < BETA_USERS:
             lines.append("x-user-segment: beta_users")
         if with_header:
             lines.append(f"{self._settings.override_header}: {self._settings.override_value}")
-        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+        return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
     async def _keep_books(self) -> None:
         last_control = 0.0

@@ -17,6 +17,7 @@ from chrysalis.sandbox.envoy_config import bootstrap
 from chrysalis.sandbox.fleet.layout import Fleet
 from chrysalis.sandbox.install import PrometheusFiles
 from chrysalis.sandbox.layout import SIDES, Layout, Ports
+from chrysalis.sandbox.profiles import load_profile
 from chrysalis.sandbox.prometheus_config import configuration
 from chrysalis.sandbox.settings import SandboxSettings
 
@@ -57,6 +58,8 @@ def all_parts(layout: Layout, ports: Ports, settings: SandboxSettings, prometheu
     """Every process, in the order in which they are started."""
     parts = [_postgres(layout, settings), *(_service(layout, ports, side) for side in SIDES)]
     parts += [_envoy(layout, ports), _prometheus(layout, ports, prometheus), *_fleet(layout, settings)]
+    if settings.profile:
+        parts += load_profile(settings.profile).parts(layout)
     return [*parts, _load(layout, ports)] if settings.load else parts
 
 

@@ -92,10 +92,18 @@ class Sandbox:
         return self.layout.folder
 
     @property
+    def reports(self) -> Path:
+        """Where the service's pipeline leaves what it found."""
+        folder = self.folder / "reports"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    @property
     def part_names(self) -> tuple[str, ...]:
         """Every part that can be stopped and started."""
         fleet = Fleet.load(self.folder)
-        return PART_NAMES if fleet is None else (*PART_NAMES, *(f"instance-{name}" for name in fleet.ports), "control")
+        of_fleet = () if fleet is None else (*(f"instance-{name}" for name in fleet.ports), "control")
+        return tuple(dict.fromkeys((*PART_NAMES, *of_fleet, *self.state.pids)))
 
     @property
     def state(self) -> State:

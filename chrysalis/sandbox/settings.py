@@ -40,8 +40,17 @@ class SandboxSettings:
     load: bool = True
     instances: dict[str, str] = field(default_factory=dict)
     """A fleet beside the service: instance to region; none without (see `chrysalis.sandbox.fleet`)."""
+    profile: str = ""
+    """Which system this is the sandbox of (`chrysalis.sandbox.profiles`); empty for none, the service as such."""
+    load_path: str = "/work"
+    load_bodies: tuple[str, ...] = ()
+    """JSON texts that the generator posts in turn to `load_path`; none, and it sends GET."""
+    load_headers: dict[str, str] = field(default_factory=dict)
+    cohort_cookie: str = ""
+    """The cookie by which each user of the generator is known to the router; empty, and none is sent."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "load_bodies", tuple(self.load_bodies))
         for name in ("rate_rps", "emergence_per_h", "restart_after_s"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"sandbox setting {name} is {getattr(self, name)}, must be at least 0")

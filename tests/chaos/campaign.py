@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from chrysalis.effects import migrations
-from chrysalis.local.demo import DemoPlan
 from chrysalis.plan import Plan, PlannedStep, load_plan
+from chrysalis.sandbox.profiles import Profile
 from tasks.workspace import Workspace
 from tests.chaos.points import Mark, back_marks, by_chance, bystanders, forward_marks, journaled, sometimes, walks
 from tests.chaos.record import Record, differences
@@ -39,7 +39,7 @@ class Campaign:
     """The walks of one plan, and what came of those that were made; kept in a JSON file after each."""
 
     path: Path
-    plan: DemoPlan
+    plan: Profile
     json: Path
     say: Callable[[str], None]
     walks: dict[str, dict[str, Any]] = field(default_factory=dict)

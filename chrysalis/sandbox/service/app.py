@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -17,6 +17,7 @@ from chrysalis.sandbox.layout import Layout
 from chrysalis.sandbox.service import faults as fault_kinds
 from chrysalis.sandbox.service.behaviour import Behaviour
 from chrysalis.sandbox.service.configuration import Configuration, ConfigurationError, StaleWrite
+from chrysalis.sandbox.service.extension import Handler, extension_of
 from chrysalis.sandbox.service.faults import FaultError, FaultFile
 from chrysalis.sandbox.service.recorder import Recorder
 from chrysalis.sandbox.service.telemetry import Telemetry
@@ -24,7 +25,6 @@ from chrysalis.sandbox.settings import SandboxSettings
 
 STAMP_HEADER = "x-chrysalis-stamp"
 CRASH_AFTER_S = 0.02
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Service:
@@ -32,8 +32,10 @@ class Service:
 
     def __init__(self, layout: Layout, side: str, settings: SandboxSettings) -> None:
         self.side = side
-        self.faults = FaultFile(layout.faults(side))
-        self.configuration = Configuration(layout.service_config)
+        extension = extension_of(settings)
+        self.database_uri = postgres.uri(layout)
+        self.faults = FaultFile(layout.faults(side), extension.faults)
+        self.configuration = Configuration(layout.service_config, extension.settings)
         self.telemetry = Telemetry()
         self.recorder = Recorder(postgres.uri(layout), self.telemetry, self.faults, retention_s=settings.retention_s)
         self.behaviour = Behaviour(
@@ -46,6 +48,7 @@ class Service:
             recorder=self.recorder,
         )
         self.headers = {"x-version": settings.version(side)}
+        self.extension = extension(self)
 
     async def work(self, request: Request) -> Response:
         """One request of a user."""
@@ -127,7 +130,8 @@ class Service:
         if self.faults.now.crash_loop:
             fault_kinds.crash()
         self.behaviour.refresh()
-        tasks = [asyncio.create_task(self.recorder.run()), asyncio.create_task(self.behaviour.live())]
+        living = (self.recorder.run(), self.behaviour.live(), self.extension.live())
+        tasks = [asyncio.create_task(one) for one in living]
         try:
             yield
         finally:
@@ -173,6 +177,7 @@ def create_app(layout: Layout, side: str, settings: SandboxSettings) -> Starlett
         ("POST", "/faults", service.change_faults),
         ("DELETE", "/faults", service.clear_faults),
     ]
+    routes += service.extension.routes()
     return Starlette(
         routes=[Route(path, handler, methods=[method]) for method, path, handler in routes], lifespan=service.lifespan
     )

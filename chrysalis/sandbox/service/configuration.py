@@ -6,7 +6,9 @@ Every write that was let through is a line of `NAME.writes.jsonl` beside the fil
 
 import fcntl
 import json
+from collections.abc import Mapping, Set
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +52,17 @@ class StaleWrite(Exception):
 class Configuration:
     """The file, read by both versions and changed under a lock."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, own: Mapping[str, Any] | None = None) -> None:
+        """`own` are further settings of the system, with the values that they begin with."""
+        self._initial = {**INITIAL, **(own or {})}
+        self._own = frozenset(own or {})
         self._file = JsonFile(path)
         self._lock = path.with_name(f".{path.name}.lock")
         self._writes = write_log(path)
 
     def read(self) -> dict[str, Any]:
         """All of it now."""
-        return self._file.read() or INITIAL
+        return self._file.read() or self._initial
 
     def change(self, changes: dict[str, Any], *, stamp: str = "") -> dict[str, Any]:
         """Merge the changes and return all of it. Raises ConfigurationError, StaleWrite."""
@@ -65,7 +70,7 @@ class Configuration:
             fcntl.flock(lock, fcntl.LOCK_EX)
             before = json.loads(json.dumps(self.read()))
             _refuse_stale(before["stamp"], stamp or str(changes.get("stamp", "")))
-            after = _merged(before, changes, path="")
+            after = _merged(before, changes, path="", unbounded=self._own)
             if stamp:
                 after["stamp"] = stamp
             write_json(self._file.path, after)
@@ -86,7 +91,9 @@ def _refuse_stale(last: str, mine: str) -> None:
         raise StaleWrite(older, newer)
 
 
-def _merged(current: dict[str, Any], changes: dict[str, Any], *, path: str) -> dict[str, Any]:
+def _merged(
+    current: dict[str, Any], changes: dict[str, Any], *, path: str, unbounded: Set[str] = frozenset()
+) -> dict[str, Any]:
     merged = dict(current)
     for name, value in changes.items():
         full = path + name
@@ -98,12 +105,12 @@ def _merged(current: dict[str, Any], changes: dict[str, Any], *, path: str) -> d
                 raise ConfigurationError(f"{full} is {value!r}, must be an object")
             merged[name] = _merged(current[name], value, path=f"{full}.")
         else:
-            _check(full, value, current.get(name, True))
+            _check(full, value, current.get(name, True), high=inf if full in unbounded else 100.0)
             merged[name] = value
     return merged
 
 
-def _check(name: str, value: Any, current: Any) -> None:
+def _check(name: str, value: Any, current: Any, *, high: float) -> None:
     if name == "mode":
         if value not in MODES:
             raise ConfigurationError(f"mode is {value!r}, must be one of {', '.join(MODES)}")
@@ -114,6 +121,6 @@ def _check(name: str, value: Any, current: Any) -> None:
         if not isinstance(value, str):
             raise ConfigurationError(f"{name} is {value!r}, must be text")
     else:
-        high = 1.0 if name in _SHARES else 100.0
+        high = 1.0 if name in _SHARES else high
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
             raise ConfigurationError(f"{name} is {value!r}, must be a number from 0 to {high:g}")

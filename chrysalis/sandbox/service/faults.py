@@ -2,7 +2,8 @@
 
 import os
 import time
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ class Faults:
     """The process ends now and at each start."""
     slow_start_s: float = 0.0
     """After a start, everything answers 503 for so long."""
+    own: Mapping[str, float] = field(default_factory=dict)
+    """Those of the system (`Extension.faults`) that are on."""
 
 
 class FaultError(ValueError):
@@ -47,12 +50,19 @@ _SWITCHES = ("no_metrics", "crash_loop")
 _WORDS = ("error_feature", "field_weather")
 
 
-def check(changes: dict[str, Any]) -> dict[str, Any]:
-    """The changes, each a fault with a value that it can have. Raises FaultError."""
-    known = [field.name for field in fields(Faults)]
+Range = tuple[float, float]
+"""The lowest and the highest value."""
+
+
+def check(changes: dict[str, Any], own: Mapping[str, Range]) -> dict[str, Any]:
+    """The changes, each a fault with a value that it can have; `own` are the system's. Raises FaultError."""
+    known = [field.name for field in fields(Faults) if field.name != "own"]
     for name, value in changes.items():
+        if name in own:
+            _check_number(name, value, *own[name])
+            continue
         if name not in known:
-            raise FaultError(f"unknown fault {name!r}; the faults are crash, {', '.join(known)}")
+            raise FaultError(f"unknown fault {name!r}; the faults are crash, {', '.join([*known, *own])}")
         if name in _SWITCHES and not isinstance(value, bool):
             raise FaultError(f"fault {name} is {value!r}, must be true or false")
         if name in _WORDS and not isinstance(value, str):
@@ -60,12 +70,11 @@ def check(changes: dict[str, Any]) -> dict[str, Any]:
         if name == "field_weather" and value not in WEATHERS:
             raise FaultError(f"fault field_weather is {value!r}, must be one of {', '.join(WEATHERS)}")
         if name not in (*_SWITCHES, *_WORDS):
-            _check_number(name, value)
+            _check_number(name, value, *_NUMBERS.get(name, (0.0, float("inf"))))
     return changes
 
 
-def _check_number(name: str, value: Any) -> None:
-    low, high = _NUMBERS.get(name, (0.0, float("inf")))
+def _check_number(name: str, value: Any, low: float, high: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise FaultError(f"fault {name} is {value!r}, must be a number from {low:g} to {high:g}")
 
@@ -73,8 +82,9 @@ def _check_number(name: str, value: Any) -> None:
 class FaultFile:
     """The faults of one side, as they are now."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, own: Mapping[str, Range] | None = None) -> None:
         self._file = JsonFile(path)
+        self._own = own or {}
         self._started = time.monotonic()
         self._seen: dict[str, Any] | None = None
         self._faults = Faults()
@@ -84,7 +94,9 @@ class FaultFile:
         """Those that are on."""
         content = self._file.read()
         if content is not self._seen:
-            self._faults, self._seen = Faults(**content), content
+            own = {name: value for name, value in content.items() if name in self._own}
+            common = {name: value for name, value in content.items() if name not in own}
+            self._faults, self._seen = Faults(**common, own=own), content
         return self._faults
 
     @property
@@ -94,7 +106,7 @@ class FaultFile:
 
     def change(self, changes: dict[str, Any]) -> Faults:
         """Set some, keep the others. Raises FaultError."""
-        write_json(self._file.path, {**self._file.read(), **check(changes)})
+        write_json(self._file.path, {**self._file.read(), **check(changes, self._own)})
         return self.now
 
     def clear(self) -> Faults:
@@ -104,7 +116,8 @@ class FaultFile:
 
     def as_dict(self) -> dict[str, Any]:
         """Those that differ from their default."""
-        return {name: value for name, value in asdict(self.now).items() if value != asdict(Faults())[name]}
+        common = {name: value for name, value in asdict(self.now).items() if value != asdict(Faults())[name]}
+        return {**{name: value for name, value in common.items() if name != "own"}, **self.now.own}
 
 
 def crash() -> None:

@@ -24,7 +24,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        registry = self._registry = CollectorRegistry()
+        registry = self.registry = CollectorRegistry()
         self.requests = Counter("requests", "Requests answered, by status code.", ["code"], registry=registry)
         self.errors = Counter("errors", "Requests answered with 5xx.", registry=registry)
         self.response_time = Histogram(
@@ -70,7 +70,7 @@ class Telemetry:
 
     def text(self) -> bytes:
         """All of it in Prometheus's text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
 
 
 def _resident_bytes() -> int:
