@@ -232,8 +232,9 @@ def judged(written, values, baseline):
 
 
 def test_an_unknown_kind_lists_the_kinds_there_are():
-    with pytest.raises(ValidationError, match="the kinds are all, any, at_least, burn_rate"):
+    with pytest.raises(ValidationError, match="the kinds are all, any, at_least, burn_rate") as refused:
         CONDITION.validate_python({"thresold": {"metric": "m"}})
+    assert [one["type"] for one in refused.value.errors()] == ["unknown_kind"]
 
 
 def test_the_json_schema_covers_every_kind():
