@@ -2,7 +2,8 @@
 
 `python -m benchmarks.gates [--gates N]` prints seconds of one core's time for ours, for a reference that makes the same
 decision the way it is usually written (a pandas object per series, or every pair of samples), and the ratio; and the
-memory that 10,000 findings leave behind. The reference runs on fewer gates and is scaled.
+memory that 10,000 findings leave behind. The reference runs on fewer gates and is scaled. Beside the whole stands what it
+would have been at the pace of the fastest fiftieth: on a machine that is busy with other work the two are far apart.
 """
 
 import argparse
@@ -28,6 +29,7 @@ SAMPLES = 240
 REFERENCE_GATES = 100
 MEASURED = 1000
 """Gates of each kind that `make bench` judges; the seconds are scaled to `GATES`."""
+ROUNDS = 50
 INTERVAL_S = 15.0
 NOW_S = 1_800_000_000.0
 WINDOW = "1h"
@@ -42,6 +44,8 @@ class Kind:
     name: str
     written: dict[str, Any]
     reference: Callable[[FloatArray, FloatArray], bool]
+    share: float = 1.0
+    """So many of the gates asked for are judged, and scaled: for a kind that takes minutes."""
 
 
 def _frame(times_s: FloatArray, values: FloatArray) -> "pd.Series[float]":
@@ -111,6 +115,7 @@ KINDS = (
         _mean,
     ),
     Kind("rank_sum, two sides", {"rank_sum": {"metric": "m", "over": WINDOW}}, _mann_whitney),
+    Kind("rank_sum, two sides full of ties", {"rank_sum": {"metric": "e", "over": WINDOW}}, _mann_whitney),
     Kind("sequential, two sides", {"sequential": {"metric": "m", "over": WINDOW}}, _mann_whitney),
     Kind(
         "sequential, two sides with requests",
@@ -137,6 +142,12 @@ KINDS = (
         "stable, against stable, 30 min",
         {"stable": {"of": [{"comparison": {"metric": "m", "against": "stable", "at_most": "50%"}}], "for": "30m"}},
         _rolling,
+    ),
+    Kind(
+        "stable, trend over 30 min, 30 min",
+        {"stable": {"of": [{"trend": {"metric": "m", "is": "flat", "within": "5%", "over": "30m"}}], "for": "30m"}},
+        _theil_sen,
+        share=0.02,
     ),
 )
 
@@ -168,7 +179,8 @@ def run() -> list[Result]:
     results = []
     for kind in KINDS:
         condition = _CONDITION.validate_python(kind.written)
-        ours = seconds(condition, seen, MEASURED) * GATES / MEASURED
+        judged = int(MEASURED * kind.share)
+        ours = seconds(condition, seen, judged) * GATES / judged
         results.append(
             Result(f"10,000 gates: {kind.name}", ours, reference_seconds(kind, seen, GATES), "pandas or scipy", "s")
         )
@@ -215,11 +227,13 @@ def main(arguments: list[str] | None = None) -> None:
     gates = parser.parse_args(arguments).gates
     seen = observations()
     sys.stdout.write(f"{gates} gates of {SAMPLES} samples, one core\n")
-    sys.stdout.write(f"{'condition':<38}{'ours s':>10}{'reference s':>14}{'ratio':>8}\n")
+    sys.stdout.write(f"{'condition':<38}{'ours s':>10}{'at best':>10}{'reference s':>14}{'ratio':>8}\n")
     for kind in KINDS:
         condition = _CONDITION.validate_python(kind.written)
-        ours, theirs = seconds(condition, seen, gates), reference_seconds(kind, seen, gates)
-        sys.stdout.write(f"{kind.name:<38}{ours:>10.2f}{theirs:>14.2f}{theirs / ours:>8.1f}\n")
+        each = max(1, int(gates * kind.share) // ROUNDS)
+        rounds = [seconds(condition, seen, each) * gates / each for _ in range(ROUNDS)]
+        ours, theirs = sum(rounds) / ROUNDS, reference_seconds(kind, seen, gates)
+        sys.stdout.write(f"{kind.name:<38}{ours:>10.2f}{min(rounds):>10.2f}{theirs:>14.2f}{theirs / ours:>8.1f}\n")
     left, peak = memory(seen, gates)
     sys.stdout.write(f"memory after {gates} gates: {left / 1024:.0f} kB left, {peak / 1024:.0f} kB at most\n")
 

@@ -5,6 +5,7 @@ changed function run until one fails, those of its own file first, then the quic
 take several times as long as the tests.
 """
 
+import gc
 import json
 import os
 import resource
@@ -32,6 +33,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     _forget()
     took, reached = _measured(session.items)
     running: dict[int, str] = {}
+    gc.collect()
+    gc.freeze()
     with Path(os.environ["MUTANT_RESULTS"]).open("w") as results:
 
         def wait() -> None:

@@ -36,7 +36,9 @@ addopts = "--strict-markers"
 """
 _KILLED, _SURVIVED = (1, 3), 0
 _AT_FIRST_S = 4.0
-"""So much of other files' tests a mutant meets at first; most are killed by then."""
+"""Tests of so many seconds a mutant meets at first; most are killed by then."""
+_HARMLESS_S = 0.25
+"""The same for those that change words only or were reviewed: no test has to kill a right decision."""
 _CONTEXT = 40
 _NUMBER = re.compile(r"__mutmut_(\d+|orig)$")
 
@@ -115,13 +117,13 @@ def _keep() -> None:
 
 
 def run_all(files: list[str], children: int, *, resume: bool) -> None:
-    """Every mutant against its own file's tests and some others, then what is left against all that reach it.
-
-    What changes words only, or was reviewed, is left at that: no more tests are run in order to kill a right decision.
-    """
+    """Every mutant against its own file's tests and some others, then what is left against all that reach it."""
     known = reviewed()
-    found = [(name, code) for meta in _metas(files) for name, code in _codes(meta).items()]
-    first: dict[str, float | None] = {name: _AT_FIRST_S for name, code in found if code is None or not resume}
+    first: dict[str, float | None] = {}
+    for meta in _metas(files):
+        changes = Changes(meta, known)
+        wanted = (name for name, code in _codes(meta).items() if code is None or not resume)
+        first |= {name: _HARMLESS_S if changes.harmless(name) else _AT_FIRST_S for name in wanted}
     if first:
         run(first, children)
     left: dict[str, float | None] = {name: None for meta in _metas(files) for name in score(meta, known).left}
@@ -200,13 +202,38 @@ def reviewed() -> frozenset[str]:
     return frozenset(line for line in lines if line and not line.startswith("#"))
 
 
+class Changes:
+    """What the mutants of one file change."""
+
+    def __init__(self, meta: Path, known: frozenset[str]) -> None:
+        self.stem = meta.name.removesuffix(".py.meta")
+        self.functions = _functions(meta.with_suffix("").read_text())
+        self.known = known
+
+    def sides(self, key: str) -> tuple[str, ast.FunctionDef, ast.FunctionDef]:
+        """The mutant's own name, and the function before and after."""
+        name = key.rsplit(".", 1)[-1]
+        return name, self.functions[_NUMBER.sub("__mutmut_orig", name)], self.functions[name]
+
+    def written(self, key: str) -> str:
+        """For people, and for the list of those reviewed."""
+        return _written(self.stem, *self.sides(key))
+
+    def of_words(self, key: str) -> bool:
+        """Nothing but sentences."""
+        _, before, after = self.sides(key)
+        return _meaning(before) == _meaning(after)
+
+    def harmless(self, key: str) -> bool:
+        """Decides the same, as far as is known."""
+        return self.of_words(key) or self.written(key) in self.known
+
+
 def score(meta: Path, known: frozenset[str]) -> Score:
     """What became of the mutants of one file."""
-    stem = meta.name.removesuffix(".py.meta")
-    found = Score(f"{stem}.py")
-    functions = _functions(meta.with_suffix("").read_text())
+    changes = Changes(meta, known)
+    found = Score(f"{changes.stem}.py")
     for key, code in _codes(meta).items():
-        name = key.rsplit(".", 1)[-1]
         if code is None:
             found.not_run += 1
             found.left.append(key)
@@ -214,16 +241,13 @@ def score(meta: Path, known: frozenset[str]) -> Score:
             found.killed += 1
         elif code not in (_SURVIVED, UNTESTED):
             found.timed_out += 1
+        elif changes.of_words(key):
+            found.words += 1
+        elif (written := changes.written(key)) in known:
+            found.reviewed += 1
         else:
-            before, after = functions[_NUMBER.sub("__mutmut_orig", name)], functions[name]
-            written = _written(stem, name, before, after)
-            if _meaning(before) == _meaning(after):
-                found.words += 1
-            elif written in known:
-                found.reviewed += 1
-            else:
-                found.left.append(key)
-                found.survivors.append(written + (" (no test reaches it)" if code == UNTESTED else ""))
+            found.left.append(key)
+            found.survivors.append(written + (" (no test reaches it)" if code == UNTESTED else ""))
     return found
 
 

@@ -18,6 +18,7 @@ from chrysalis.errors import ChrysalisError, MetricError, SettingsError
 from chrysalis.judge_data import Measurements, read_array, read_measurements
 from chrysalis.judge_spec import read_gate, read_trigger
 from gates.conditions import judge_gate
+from gates.observation import Need
 from gates.rank_sum import EffectSize, NanStrategy, RankSumOptions, Worse, rank_sum_test, verdict_of
 from gates.sequential import SequentialOptions, sequential_test
 from gates.trigger import Trigger, TriggerState, step, truth_of
@@ -49,13 +50,13 @@ def gate(
     """One gate at one moment: the verdict, each finding with its reason and numbers, and what does not fit."""
     conditions, measured = read_gate(spec), read_measurements(data)
     needs = conditions.needs()
-    now_s = _newest_s(measured, {need.selector.metric for need in needs}) if now is None else options.time_s("--now", now)
+    now_s = _newest_s(measured, needs, data) if now is None else options.time_s("--now", now)
     found = judge_gate(conditions, measured.observations(needs), now_s)
     answer = {
         "now": now_s,
         **_without_parts(found),
         "findings": [part.as_json() for part in found.parts],
-        "problems": conditions.problems(measured.facts()),
+        "problems": list(dict.fromkeys(conditions.problems(measured.facts()))),
     }
     _say(answer, _gate_text(found, answer["problems"]), as_json=as_json)
     _leave(found.verdict, exit_code)
@@ -76,7 +77,8 @@ def trigger(
     every_s = options.every_s(every)
     seen = measured.span_s({need.selector.metric for need in watched.needs()})
     if seen is None and (start is None or end is None):
-        raise MetricError(f"{data}: no samples of what the trigger looks at; say with --from and --to when to evaluate")
+        asked = _named(measured, watched.needs())
+        raise MetricError(f"{data}: no samples of what the trigger looks at, {asked}; say when with --from and --to")
     first_s, last_s = seen or (0.0, 0.0)
     first_s = first_s if start is None else options.time_s("--from", start)
     last_s = last_s if end is None else options.time_s("--to", end)
@@ -166,7 +168,9 @@ def sequential(
         control_requests=options.requests("--control-requests", control_requests),
         experiment_requests=options.requests("--experiment-requests", experiment_requests),
     )
-    found = sequential_test(read_array(control), read_array(experiment), settings, unit=unit)
+    stable, canary = read_array(control), read_array(experiment)
+    options.requests_fit(settings, stable.size, canary.size)
+    found = sequential_test(stable, canary, settings, unit=unit)
     answer = {"verdict": found.verdict.name, "reason": found.reason, "numbers": found.numbers()}
     _say(answer, [f"{found.verdict.name}: {found.reason}"], as_json=as_json)
     _leave(found.verdict, exit_code)
@@ -175,6 +179,8 @@ def sequential(
 def _evaluations(
     spec: Trigger, measured: Measurements, *, first_s: float, last_s: float, every_s: float
 ) -> list[dict[str, Any]]:
+    if last_s < first_s:
+        raise SettingsError(f"nothing to evaluate: the first evaluation, {first_s:.0f}, is after the last one, {last_s:.0f}")
     count = math.floor((last_s - first_s) / every_s + 1e-9) + 1
     if count > MOST_EVALUATIONS:
         raise SettingsError(f"{count} evaluations > at most {MOST_EVALUATIONS}: take a longer --every, or --from and --to")
@@ -193,11 +199,17 @@ def _evaluations(
     return rows
 
 
-def _newest_s(measured: Measurements, names: set[str]) -> float:
-    span = measured.span_s(names)
+def _newest_s(measured: Measurements, needs: tuple[Need, ...], data: Path) -> float:
+    span = measured.span_s({need.selector.metric for need in needs})
     if span is None:
-        raise SettingsError("no samples of what the gate looks at, so there is no newest one: say --now")
+        raise MetricError(f"{data}: no samples of what the gate looks at, {_named(measured, needs)}; say when with --now")
     return span[1]
+
+
+def _named(measured: Measurements, needs: tuple[Need, ...]) -> str:
+    """What is looked at and what there is, for a name that is misspelt."""
+    names = sorted({need.selector.metric for need in needs})
+    return f"{', '.join(names)} (the file has {', '.join(measured.metrics) or 'no metrics'})"
 
 
 def _without_parts(found: Finding) -> dict[str, object]:
@@ -220,7 +232,7 @@ def _problem_text(problems: Any) -> list[str]:
 def _say(answer: Mapping[str, Any], text: list[str], *, as_json: bool) -> None:
     if as_json:
         # Infinities (a limit that is none, a change beyond the largest number) are not JSON.
-        typer.echo(json.dumps(_finite(answer), indent=2, allow_nan=False))
+        typer.echo(json.dumps(_finite(answer), indent=2, allow_nan=False, ensure_ascii=False))
     else:
         typer.echo("\n".join(text))
 

@@ -24,6 +24,8 @@ from gates.units import CATEGORY
 
 DEFAULT_INTERVAL_S = 15.0
 """The spacing taken where a metric has fewer than two samples and says none."""
+_LAST_S = 1e11
+"""In seconds the year 5138, in milliseconds 1973."""
 _SIDES: tuple[Side, ...] = ("canary", "stable", "all")
 _FIELDS = (*_SIDES, "baselines", "unit", "interval_s")
 
@@ -146,6 +148,8 @@ def _row(row: Any, where: str, *, words: bool) -> tuple[float, Any]:
     if not isinstance(row, list) or len(row) != 2:
         raise MetricError(f"{where}: found {_shown(row)}, expected [unix_s, value]")
     time_s, value = _number(row[0], f"{where}[0]"), row[1]
+    if _LAST_S < abs(time_s) < inf:
+        raise MetricError(f"{where}[0]: found {row[0]}, expected unix seconds; are these milliseconds?")
     if not words:
         return time_s, _number(value, f"{where}[1]")
     if value is not None and not isinstance(value, str):

@@ -4,9 +4,12 @@ import math
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+
 from chrysalis.errors import SettingsError
 from chrysalis.judge_data import read_array
 from gates.observation import FloatArray
+from gates.sequential import SequentialOptions
 from gates.units import Quantity, UnitError, parse_duration
 
 
@@ -62,3 +65,16 @@ def requests(option: str, written: str | None) -> FloatArray | float | None:
     if not Path(written).is_file():
         raise SettingsError(f"{option}: found {written!r}, expected a number or the path of a JSON array")
     return read_array(Path(written))
+
+
+def requests_fit(settings: SequentialOptions, control: int, experiment: int) -> None:
+    """Requests are for both sides, and as many as there are values. Raises SettingsError."""
+    given = {"--control-requests": settings.control_requests, "--experiment-requests": settings.experiment_requests}
+    missing = [option for option, counted in given.items() if counted is None]
+    if len(missing) == 1:
+        raise SettingsError(f"{missing[0]}: is missing; requests are needed of both sides, or of none")
+    for (option, counted), values in zip(given.items(), (control, experiment), strict=True):
+        if isinstance(counted, np.ndarray) and counted.size != values:
+            raise SettingsError(
+                f"{option}: found {counted.size} numbers, expected {values}, one for each value, or one alone"
+            )

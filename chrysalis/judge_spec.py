@@ -9,12 +9,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from chrysalis.errors import PlanError
+from chrysalis.plan.load import told
 from gates.condition import Spec
 from gates.conditions import CONDITIONS, GateSpec
 from gates.trigger import Trigger
 
 S = TypeVar("S", bound=Spec)
 SHOWN_ERRORS = 3
+_EXAMPLE = "write a list such as - threshold: {metric: errors, at_most: 2%}"
 _STEP_FIELDS = ("within", "on_fail", "note", "environment")
 """What the step `gate` of a plan says besides its conditions; nothing of it changes the verdict."""
 
@@ -26,6 +28,10 @@ def read_gate(path: Path) -> GateSpec:
         written = {key: value for key, value in written["gate"].items() if key not in _STEP_FIELDS}
     if isinstance(written, Mapping) and len(written) == 1 and next(iter(written)) in set(CONDITIONS) - {"all"}:
         written = [written]
+    if isinstance(written, Mapping) and "when" in written:
+        raise PlanError(f"{path}: is a trigger (when: ...); judge it with `chrysalis judge trigger`")
+    if not written or (isinstance(written, Mapping) and "all" in written and not written["all"]):
+        raise PlanError(f"{path}: holds no condition, which decides nothing; {_EXAMPLE}")
     return _valid(GateSpec, written, path)
 
 
@@ -34,6 +40,10 @@ def read_trigger(path: Path) -> Trigger:
     written = _yaml(path)
     if isinstance(written, Mapping) and len(written) == 1 and next(iter(written)) in CONDITIONS:
         written = {"when": written}
+    if isinstance(written, list) or (isinstance(written, Mapping) and "gate" in written):
+        raise PlanError(f"{path}: is a gate; judge it with `chrysalis judge gate`, or write when: a condition")
+    if not written:
+        raise PlanError(f"{path}: is empty; write when: a condition, and for: 5m")
     trigger = _valid(Trigger, written, path)
     if trigger.manual:
         raise PlanError(f"{path}: the trigger is set off by a person; there is nothing to judge: write when: a condition")
@@ -62,7 +72,7 @@ def _valid(kind: type[S], written: Any, path: Path) -> S:
     try:
         return kind.model_validate(written)
     except ValidationError as error:
-        said = [f"{_path(one['loc'])}{one['msg'].removeprefix('Value error, ')}" for one in error.errors(include_url=False)]
+        said = [f"{_path(place)}{words}" for place, words in told(error.errors(include_url=False), kind.model_json_schema())]
         more = f"; and {len(said) - SHOWN_ERRORS} more" if len(said) > SHOWN_ERRORS else ""
         raise PlanError(f"{path}: {'; '.join(said[:SHOWN_ERRORS])}{more}") from error
 

@@ -4,6 +4,7 @@ Numbers are taken as the decimals they are written as, and compared without roun
 """
 
 import sys
+from decimal import Decimal
 from fractions import Fraction
 
 from gates.units import Quantity, UnitError, dimension
@@ -26,7 +27,8 @@ def limit_of(amount: Quantity, reference: float, unit: str) -> Fraction:
 
 def exact(value: float) -> Fraction:
     """The decimal as people read it, so that 0.011 is exactly 0.001 above 0.010."""
-    return Fraction(repr(min(max(value, -_LARGEST), _LARGEST)))
+    # Fraction reads a decimal at a third of the speed.
+    return Fraction(*Decimal(repr(min(max(value, -_LARGEST), _LARGEST))).as_integer_ratio())
 
 
 def rounded(number: Fraction) -> float:

@@ -7,7 +7,7 @@ none, the score is withheld and the finding INCONCLUSIVE. `kayenta_score` gives 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -20,6 +20,7 @@ from gates.units import Duration
 from gates.verdict import Finding, Verdict
 
 NODATA_LIMIT_PERCENT = 50.0
+_OPTIONS = tuple(each.name for each in fields(RankSumOptions) if each.name not in ("confidence", "tolerance"))
 _WITH_DATA = frozenset({Label.PASS, Label.HIGH, Label.LOW, Label.NODATA_FAIL_METRIC})
 
 
@@ -81,7 +82,7 @@ class ScoredMetric(Spec):
 
     def options(self) -> RankSumOptions:
         """For the judge of one metric."""
-        return RankSumOptions(**self.model_dump(exclude={"metric", "groups"}))
+        return RankSumOptions(**{name: getattr(self, name) for name in _OPTIONS})
 
 
 class CanaryScore(Condition):

@@ -24,6 +24,7 @@ a long-run variance estimated too small, which is where Newey-West and block met
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -35,7 +36,9 @@ _SMALL_SAMPLE_COST = 6.0
 _TUNED_TO_POINTS = 100
 # Spaced evenly in log(1 - rho): the likelihood bends fastest near 1.
 _RHO: FloatArray = 1.0 - np.exp(np.linspace(0.0, math.log(1.0 - MAX_AUTOCORRELATION), 25))
+_RHO_SQUARED = _RHO**2
 _PULL = 1.0 - _RHO
+_PULL_SQUARED = _PULL**2
 _START = 1.0 - _RHO**2
 _LOG_START = np.log(_START)
 
@@ -83,15 +86,14 @@ def _limits(scales: list[FloatArray], *, alpha: float) -> tuple[float, float, fl
     a parabola in m; so each rho gives an interval in closed form from a few sums, and the answer is their hull.
     """
     sums = np.array([_sums(x) for x in scales])[:, :, None]
-    n, first, squares_now, squares_before, products, total_now, total_before = (sums[:, column] for column in range(7))
+    first, squares_now, squares_before, products, total_now, total_before = (sums[:, column] for column in range(6))
+    n, curvature, crossed = _by_size(tuple(x.size for x in scales), alpha)
     total = total_now - _RHO * total_before
-    curvature = (n - 1) * _PULL**2 + _START
     mean = (_PULL * total + _START * first) / curvature
-    least = squares_now - 2 * _RHO * products + _RHO**2 * squares_before + _START * first**2 - curvature * mean**2
+    least = squares_now - 2 * _RHO * products + _RHO_SQUARED * squares_before + _START * first**2 - curvature * mean**2
     least = np.maximum(least, 1e-12 * n)
     log_likelihood = (_LOG_START - n * np.log(least)) / 2
     best = log_likelihood.max(axis=1, keepdims=True)
-    crossed = 2 * math.log(1 / alpha) + np.log(1 + n / _TUNED_TO_POINTS) + _SMALL_SAMPLE_COST
     most = np.exp((_LOG_START - 2 * best + crossed) / n)
     half = np.sqrt(np.maximum(most - least, 0.0) / curvature)
     kept = most >= least
@@ -99,7 +101,15 @@ def _limits(scales: list[FloatArray], *, alpha: float) -> tuple[float, float, fl
     return float(low.min()), float(high.max()), float(_RHO[int(np.argmax(log_likelihood[0]))])
 
 
+@lru_cache(maxsize=256)
+def _by_size(sizes: tuple[int, ...], alpha: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """What depends on the number of points alone: that number, the curvature of S(m) for each rho, and c(n)."""
+    n = np.array(sizes, dtype=np.float64)[:, None]
+    crossed = 2 * math.log(1 / alpha) + np.log(1 + n / _TUNED_TO_POINTS) + _SMALL_SAMPLE_COST
+    return n, (n - 1) * _PULL_SQUARED + _START, crossed
+
+
 def _sums(x: FloatArray) -> tuple[float, ...]:
     now, before = x[1:], x[:-1]
     squares = float(now @ now), float(before @ before), float(now @ before)
-    return (float(x.size), float(x[0]), *squares, float(now.sum()), float(before.sum()))
+    return (float(x[0]), *squares, float(now.sum()), float(before.sum()))

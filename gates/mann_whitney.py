@@ -15,9 +15,9 @@ from statistics import NormalDist
 import numpy as np
 
 from gates.observation import FloatArray
+from gates.pair_differences import differences_at, distinct
 
-PAIRS_AT_ONCE = 1_000_000
-"""Up to so many pairwise differences are held in memory (8 MB); beyond that a limit is found by counting."""
+_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,12 @@ def location_shift(control: FloatArray, experiment: FloatArray, *, confidence: f
     """The shift of `experiment` against `control`; both finite and not empty, `confidence` between 0 and 1."""
     control, experiment = np.sort(control), np.sort(experiment)
     pairs = control.size * experiment.size
-    sigma = _standard_deviation(control, experiment)
-    reach = NormalDist().inv_cdf(0.5 + confidence / 2) * sigma
+    # Of the statistic between two steps, where only ties within a side count: a shift breaks those across.
+    sigma = _sigma(control.size, experiment.size, _tied(control) + _tied(experiment))
+    reach = _NORMAL.inv_cdf(0.5 + confidence / 2) * sigma
     beyond = min(max(math.floor(pairs / 2 + 0.5 + reach), 0), pairs - 1)
     low, high = (pairs - 1) // 2, pairs // 2
-    lower, middle_low, middle_high, upper = _differences_at(control, experiment, (pairs - 1 - beyond, low, high, beyond))
+    lower, middle_low, middle_high, upper = differences_at(control, experiment, (pairs - 1 - beyond, low, high, beyond))
     return Shift(middle_low / 2 + middle_high / 2, lower, upper, _p_value(control, experiment))
 
 
@@ -48,9 +49,9 @@ def superiority(control: FloatArray, experiment: FloatArray) -> float:
     Vargha and Delaney, Journal of Educational and Behavioral Statistics 25(2), 2000. 0.5 is no effect.
     """
     control = np.sort(control)
-    below = np.searchsorted(control, experiment, side="left").sum()
-    not_above = np.searchsorted(control, experiment, side="right").sum()
-    return float(below + not_above) / (2.0 * control.size * experiment.size)
+    below = int(control.searchsorted(experiment, side="left").sum())
+    not_above = int(control.searchsorted(experiment, side="right").sum())
+    return (below + not_above) / (2.0 * control.size * experiment.size)
 
 
 def smallest_p_value(control_size: int, experiment_size: int) -> float:
@@ -58,18 +59,13 @@ def smallest_p_value(control_size: int, experiment_size: int) -> float:
     return 2.0 / math.comb(control_size + experiment_size, control_size)
 
 
-def _standard_deviation(control: FloatArray, experiment: FloatArray) -> float:
-    """Of the statistic between two steps, where only ties within a side count: a shift breaks those across."""
-    return _sigma(control.size, experiment.size, _tied(control) + _tied(experiment))
-
-
 def _p_value(control: FloatArray, experiment: FloatArray) -> float:
     pairs = control.size * experiment.size
     distance = abs(superiority(control, experiment) - 0.5) * pairs
-    sigma = _sigma(control.size, experiment.size, _tied(np.concatenate([control, experiment])))
+    sigma = _sigma(control.size, experiment.size, _tied(np.sort(np.concatenate([control, experiment]))))
     if sigma == 0:
         return 1.0
-    return min(1.0, 2.0 * NormalDist().cdf(-max(distance - 0.5, 0.0) / sigma))
+    return min(1.0, 2.0 * _NORMAL.cdf(-max(distance - 0.5, 0.0) / sigma))
 
 
 def _sigma(control_size: int, experiment_size: int, tied: float) -> float:
@@ -78,39 +74,10 @@ def _sigma(control_size: int, experiment_size: int, tied: float) -> float:
     return math.sqrt(max(control_size * experiment_size / 12 * spread, 0.0))
 
 
-def _tied(values: FloatArray) -> float:
-    """The sum of t³ - t over the groups of t equal values."""
-    ordered = np.sort(values)
-    ends = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
-    if ends.size == values.size - 1:
+def _tied(ordered: FloatArray) -> float:
+    """The sum of t³ - t over the groups of t equal values, which are ascending."""
+    counts = distinct(ordered)[1]
+    if counts.size == ordered.size:
         return 0.0
-    counts = np.diff(ends, prepend=0, append=values.size).astype(np.float64)
-    return float(np.sum(counts**3 - counts))
-
-
-def _differences_at(control: FloatArray, experiment: FloatArray, ranks: tuple[int, ...]) -> list[float]:
-    """The pairwise differences, experiment minus control, of those ranks (0 is the smallest); both sides sorted."""
-    if control.size * experiment.size <= PAIRS_AT_ONCE:
-        return _smallest(np.subtract.outer(experiment, control).ravel(), ranks)
-    return [difference_by_counting(control, experiment, rank) for rank in ranks]
-
-
-def _smallest(values: FloatArray, ranks: tuple[int, ...]) -> list[float]:
-    """The values of these ascending ranks. One rank at a time, each among what the one before left above it: numpy
-    selects a single rank several times as fast as several at once. Reorders `values`."""
-    found, gone = [], 0
-    for rank in ranks:
-        values.partition(rank - gone)
-        values = values[rank - gone :]
-        gone = rank
-        found.append(float(values[0]))
-    return found
-
-
-def difference_by_counting(control: FloatArray, experiment: FloatArray, rank: int) -> float:
-    """Bisection down to neighbouring floats on how many differences are at most a given one; O(n log n), no matrix."""
-    low, high = float(experiment[0] - control[-1]), float(experiment[-1] - control[0])
-    while low < (middle := low / 2 + high / 2) < high:
-        at_most = control.size * experiment.size - int(np.searchsorted(control, experiment - middle, side="left").sum())
-        low, high = (low, middle) if at_most > rank else (middle, high)
-    return high
+    often = counts.astype(np.float64)
+    return float((often**3 - often).sum())

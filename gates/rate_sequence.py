@@ -19,9 +19,8 @@ That is why a rate can be judged within two intervals where a bare series needs 
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
-
-import numpy as np
 
 from gates.confidence_sequence import Interval
 from gates.observation import FloatArray
@@ -34,25 +33,31 @@ _DRAWS = 20
 """The running mean of slow drift exceeds a limit about as often as the largest of so many draws, at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Counts:
     """Error ratio (0 to 1) and requests (> 0) per interval, in order of time."""
 
     ratios: FloatArray
     requests: FloatArray
 
+    @cached_property
+    def total(self) -> float:
+        """All requests."""
+        return float(self.requests.sum())
+
+    @cached_property
     def rate(self) -> float:
         """Errors of all requests."""
-        return float((self.ratios * self.requests).sum() / self.requests.sum())
+        return float((self.ratios * self.requests).sum()) / self.total
 
+    @cached_property
     def cautious_rate(self) -> float:
         """The same with half an error added, so that no error at all does not claim to be sure."""
-        total = float(self.requests.sum())
-        return (self.rate() * total + 0.5) / (total + 1.0)
+        return (self.rate * self.total + 0.5) / (self.total + 1.0)
 
     def sampling_variance(self, rate: float) -> float:
         """Of one interval's ratio."""
-        return rate * (1 - rate) * float(np.mean(1 / self.requests))
+        return rate * (1 - rate) * (float((1 / self.requests).sum()) / self.requests.size)
 
 
 def rate_difference(
@@ -62,30 +67,36 @@ def rate_difference(
     n = int(stable.ratios.size)
     if n < FEWEST_INTERVALS:
         return f"{n} intervals with requests on both sides < at least {FEWEST_INTERVALS}"
-    base = stable.cautious_rate()
-    high = max(base, canary.cautious_rate())
-    variance = high * (1 - high) / float(canary.requests.sum()) + base * (1 - base) / float(stable.requests.sum())
+    base = stable.cautious_rate
+    high = max(base, canary.cautious_rate)
+    variance = high * (1 - high) / canary.total + base * (1 - base) / stable.total
     information = max(effect, base / 2) ** 2 / variance
     sampling = variance * (1 + 1 / information) * math.log((1 + information) / alpha**2)
     drift = _drift_variance(stable, canary, history)
     reach = math.sqrt(sampling + NormalDist().inv_cdf(1 - alpha / (2 * _DRAWS)) ** 2 * drift)
-    estimate = canary.rate() - stable.rate()
+    estimate = canary.rate - stable.rate
     return Interval(estimate, estimate - reach, estimate + reach, n, n * variance / (variance + drift))
 
 
 def _drift_variance(stable: Counts, canary: Counts, history: Counts | None) -> float:
     """Variance of the drift between two healthy sides."""
-    base = stable.cautious_rate()
+    base = stable.cautious_rate
     prior = 2 * (PRIOR_DRIFT * base) ** 2
-    sampling = stable.sampling_variance(base) + canary.sampling_variance(canary.cautious_rate())
+    sampling = stable.sampling_variance(base) + canary.sampling_variance(canary.cautious_rate)
     sources = [(canary.ratios - stable.ratios, sampling, 1.0)]
     if history is not None and history.ratios.size >= FEWEST_INTERVALS:
-        rate = history.cautious_rate()
+        rate = history.cautious_rate
         # One side's history stands for both, at today's rate.
         sources.append((history.ratios, history.sampling_variance(rate), 2 * (base / rate) ** 2))
     total, weight = PRIOR_INTERVALS * prior, PRIOR_INTERVALS
     for values, noise, scale in sources:
-        excess = max(float(np.var(values, ddof=1)) - noise, 0.0) * scale
+        excess = max(_variance(values) - noise, 0.0) * scale
         counted = (values.size - 1) * ((prior + excess) / (prior + excess + noise * scale)) ** 2
         total, weight = total + counted * excess, weight + counted
     return total / weight
+
+
+def _variance(values: FloatArray) -> float:
+    """As np.var(values, ddof=1) has it, to the last digit."""
+    centred = values - values.sum() / values.size
+    return float((centred * centred).sum()) / (values.size - 1)

@@ -106,7 +106,7 @@ class Sequential(Condition):
         if isinstance(counted, str):
             return self.unknown(counted)
         try:
-            per_sample = [[[scale], [_requests_per_value(one)]] for one in (counted.stable, counted.canary)]
+            per_sample = [np.array([[scale], [_requests_per_value(one)]]) for one in (counted.stable, counted.canary)]
         except UnitError as mismatch:
             return self.unknown(str(mismatch))
         pairs = paired_in_time(sides.stable, counted.stable, sides.canary, counted.canary)

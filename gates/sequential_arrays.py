@@ -6,6 +6,7 @@ requests is known). FAIL: the whole interval is worse than the smallest effect t
 better than that. Otherwise INCONCLUSIVE, with the numbers: this much data cannot tell.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -107,7 +108,7 @@ def judge_means(stable: FloatArray, canary: FloatArray, options: SequentialOptio
     differences = canary - stable
     if not np.isfinite(differences).all():
         return unknown("the values are too large to subtract from each other")
-    effect = options.effect(float(np.mean(stable)), default_relative=DEFAULT_RELATIVE_EFFECT)
+    effect = options.effect(float(stable.sum()) / stable.size, default_relative=DEFAULT_RELATIVE_EFFECT)
     return _decide(autocorrelated_mean(differences, alpha=options.alpha), effect, options.worse, unit)
 
 
@@ -117,11 +118,11 @@ def judge_rates(stable: FloatArray, canary: FloatArray, history: FloatArray, opt
     stable, canary, history = stable[:, both], canary[:, both], history[:, _usable(history)]
     if stable.shape[1] == 0:
         return unknown("no interval with requests on both sides")
-    if max(float(np.max(side[0], initial=0.0)) for side in (stable, canary, history)) > 1:
+    if max(float(side[0].max(initial=0.0)) for side in (stable, canary, history)) > 1:
         return unknown("an error ratio above 1: with `requests`, values are the share of requests that failed")
     sides = Counts(stable[0], stable[1]), Counts(canary[0], canary[1])
     past = Counts(history[0], history[1]) if history.shape[1] else None
-    effect = options.effect(sides[0].cautious_rate(), default_relative=DEFAULT_RELATIVE_RATE_EFFECT)
+    effect = options.effect(sides[0].cautious_rate, default_relative=DEFAULT_RELATIVE_RATE_EFFECT)
     return _decide(rate_difference(*sides, past, alpha=options.alpha, effect=effect), effect, options.worse, "ratio")
 
 
@@ -129,7 +130,7 @@ def _decide(interval: Interval | str, effect: float, worse: Worse, unit: str) ->
     if isinstance(interval, str):
         return unknown(interval)
     numbers = (interval.estimate, interval.lower, interval.upper, effect)
-    if not np.isfinite(numbers).all():
+    if not all(math.isfinite(number) for number in numbers):
         return unknown("the values are too large to compute with")
     most = effect if worse != "lower" else np.inf
     least = -effect if worse != "higher" else -np.inf
@@ -157,5 +158,6 @@ def _with_requests(ratios: FloatArray, requests: FloatArray | float | None) -> F
 
 
 def _usable(side: FloatArray) -> NDArray[np.bool_]:
-    usable: NDArray[np.bool_] = np.isfinite(side).all(axis=0) & (side[0] >= 0) & (side[1] >= 1) & (side[1] < 1e15)
+    ratios, requests = side
+    usable: NDArray[np.bool_] = (ratios >= 0) & (ratios < np.inf) & (requests >= 1) & (requests < 1e15)
     return usable

@@ -20,15 +20,16 @@ from datetime import timedelta
 from math import isfinite, isnan
 from typing import Literal, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
-from gates.condition import Condition, MetricFacts
-from gates.observation import Need, Observations, Selector, Side
+from gates.condition import Condition, MetricFacts, Truths
+from gates.observation import FloatArray, Need, Observations, Selector, Series, Side
 from gates.slope import Slope, robust_slope
 from gates.threshold import number_problems, unknown_metric, window_problems
 from gates.units import Duration, Quantity, UnitError, format_duration, show
 from gates.verdict import Finding, Verdict
-from gates.window import Missing, covers, with_values
+from gates.window import Missing, covers, windows_at, with_values
 
 _UNBOUNDED_MARGIN = Quantity(5.0, "%")
 
@@ -86,26 +87,61 @@ class Trend(Condition):
         uncovered = covers(seen.times_s, now_s=now_s, window_s=over_s, interval_s=seen.interval_s)
         if uncovered:
             return self.unknown(f"{self.metric}: {uncovered}, for a trend over {format_duration(self.over)}")
-        slope = robust_slope(seen.times_s, seen.values, self.confidence)
+        newer = int(seen.times_s.searchsorted(now_s - over_s / 2, side="right"))
         try:
-            margin = self._margin_at(slope.level, seen.unit)
+            slope, margin, verdict = self._decide(seen, newer)
         except UnitError as error:
             return self.unknown(f"{self.metric}: {error}")
-        newer = None
-        if self.is_ == "unbounded" and slope.lower * over_s > margin:
-            half = seen.window(start_s=now_s - over_s / 2, end_s=now_s)
-            newer = robust_slope(half.times_s, half.values, self.confidence) if len(half) >= 3 else None
-        return self._decide(slope, newer, margin, seen.unit)
-
-    def _decide(self, slope: Slope, newer: Slope | None, margin: float, unit: str) -> Finding:
-        over_s = self.over.total_seconds()
         change, low, high = slope.slope * over_s, slope.lower * over_s, slope.upper * over_s
+        unit = seen.unit
         numbers = {"change": change, "lower": low, "upper": high, "margin": margin, "level": slope.level}
         usable = {name: number for name, number in numbers.items() if isfinite(number)}
         between = f"{show(low, unit)} to {show(high, unit)} at {self.confidence:g} confidence"
         what = f"{self.metric} changed by {show(change, unit)} ({between}) over {format_duration(self.over)}"
         if any(isnan(number) for number in (change, low, high, margin)):
             return self.unknown(f"{self.metric}: no slope can be computed from its samples")
+        word = {Verdict.PASS: "is", Verdict.FAIL: "is not", Verdict.INCONCLUSIVE: "cannot be told to be"}[verdict]
+        return self.finding(verdict, f"{what}: {word} {self.is_}, margin {show(margin, unit)}", numbers=usable)
+
+    def at_moments(self, observations: Observations, moments: FloatArray) -> tuple[Truths, Truths] | None:
+        """Once for all moments that see the same samples. None where there is no series."""
+        found = observations.get(Selector(self.metric, self.side))
+        over_s = self.over.total_seconds()
+        if not isinstance(found, Series):
+            return None
+        seen = windows_at(
+            found,
+            moments,
+            window_s=over_s,
+            stale_after_s=None if self.stale_after is None else self.stale_after.total_seconds(),
+            min_samples=self.min_samples,
+        )
+        if seen is None or not len(seen.series):
+            return None
+        series = seen.series
+        newer = series.times_s.searchsorted(moments - over_s / 2, side="right") - seen.first
+        verdicts: dict[tuple[int, int, int], Verdict] = {}
+        known, passed = seen.known & ~seen.uncovered(moments, over_s), np.zeros(moments.size, dtype=np.bool_)
+        for index in known.nonzero()[0]:
+            first, last, half = key = int(seen.first[index]), int(seen.last[index]), int(newer[index])
+            if key not in verdicts:
+                inside = Series(series.times_s[first:last], series.values[first:last], series.unit, series.interval_s)
+                try:
+                    verdicts[key] = self._decide(inside, half)[2]
+                except UnitError:
+                    return None
+            known[index] = verdicts[key] is not Verdict.INCONCLUSIVE
+            passed[index] = verdicts[key] is Verdict.PASS
+        return known, passed
+
+    def _decide(self, seen: Series, newer: int) -> tuple[Slope, float, Verdict]:
+        """The slope, the margin of the change, and what they say; the newer half begins at `newer`. Raises UnitError."""
+        over_s = self.over.total_seconds()
+        slope = robust_slope(seen.times_s, seen.values, self.confidence)
+        margin = self._margin_at(slope.level, seen.unit)
+        low, high = slope.lower * over_s, slope.upper * over_s
+        if any(isnan(number) for number in (slope.slope * over_s, low, high, margin)):
+            return slope, margin, Verdict.INCONCLUSIVE
         yes = no = False
         match self.is_:
             case "rising":
@@ -115,11 +151,12 @@ class Trend(Condition):
             case "flat":
                 yes, no = low >= -margin and high <= margin, low > margin or high < -margin
             case "unbounded":
-                yes = low > margin and newer is not None and newer.lower > 0
+                yes = low > margin and self._rises(seen.times_s[newer:], seen.values[newer:])
                 no = not yes
-        verdict = Verdict.PASS if yes else Verdict.FAIL if no else Verdict.INCONCLUSIVE
-        word = {Verdict.PASS: "is", Verdict.FAIL: "is not", Verdict.INCONCLUSIVE: "cannot be told to be"}[verdict]
-        return self.finding(verdict, f"{what}: {word} {self.is_}, margin {show(margin, unit)}", numbers=usable)
+        return slope, margin, Verdict.PASS if yes else Verdict.FAIL if no else Verdict.INCONCLUSIVE
+
+    def _rises(self, times_s: FloatArray, values: FloatArray) -> bool:
+        return times_s.size >= 3 and robust_slope(times_s, values, self.confidence).lower > 0
 
     def _margin_at(self, level: float, unit: str) -> float:
         within = self.within

@@ -72,10 +72,10 @@ def paired_in_time(*series: Series, interval_s: float | None = None) -> Paired:
     `interval_s` is the longest spacing among them unless given.
     """
     interval_s = interval_s or max((one.interval_s for one in series), default=0.0)
-    slots = [np.floor(one.times_s / interval_s + 0.5) for one in series]
+    slots = _slots(series, interval_s)
     usable = [np.isfinite(one.values) for one in series]
-    if all(np.array_equal(slot, slots[0]) for slot in slots[1:]) and (slots[0][1:] > slots[0][:-1]).all():
-        everywhere = np.flatnonzero(np.logical_and.reduce(usable))
+    if all(slot is slots[0] for slot in slots[1:]) and (slots[0][1:] > slots[0][:-1]).all():
+        everywhere = np.logical_and.reduce(usable).nonzero()[0]
         asked = slots[0].size - int(everywhere[0]) if everywhere.size else slots[0].size
         rows = np.array([one.values[everywhere] for one in series])
         return Paired(rows, slots[0][everywhere], interval_s, asked - everywhere.size)
@@ -87,6 +87,17 @@ def paired_in_time(*series: Series, interval_s: float | None = None) -> Paired:
     seen = np.unique(np.concatenate(slots))
     expected = seen[seen >= common[0]].size if common.size else seen.size
     return Paired(rows, common, interval_s, int(expected - common.size))
+
+
+def _slots(series: tuple[Series, ...], interval_s: float) -> list[FloatArray]:
+    """Which interval each sample was taken in; the same array where two series were sampled in the same intervals."""
+    first = series[0]
+    slots = [np.floor(first.times_s / interval_s + 0.5)]
+    for one in series[1:]:
+        same_times = one.times_s.size == first.times_s.size and bool((one.times_s == first.times_s).all())
+        own = slots[0] if same_times else np.floor(one.times_s / interval_s + 0.5)
+        slots.append(slots[0] if np.array_equal(own, slots[0]) else own)
+    return slots
 
 
 def _take_side(observations: Observations, selector: Selector, *, window_s: float, now_s: float) -> Series | str:
@@ -101,10 +112,10 @@ def _take_side(observations: Observations, selector: Selector, *, window_s: floa
     if not (np.isfinite(found.interval_s) and found.interval_s > 0):
         return f"{metric} of {side}: the spacing of samples is {found.interval_s} s, not known"
     series = found.window(start_s=now_s - window_s, end_s=now_s)
-    with_value = series.times_s[np.isfinite(series.values)]
+    with_value = np.isfinite(series.values).nonzero()[0]
     if with_value.size == 0:
         return f"{metric} of {side}: no data in the last {format_duration(window_s)}"
-    age_s, oldest_s = now_s - float(with_value[-1]), STALE_AFTER_INTERVALS * series.interval_s
+    age_s, oldest_s = now_s - float(series.times_s[with_value[-1]]), STALE_AFTER_INTERVALS * series.interval_s
     if age_s > oldest_s:
         return (
             f"{metric} of {side}: stale, the last sample is {format_duration(round(age_s, 3))} old"

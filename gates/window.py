@@ -99,11 +99,11 @@ def newest_at(
     if not isinstance(found, Series) or not (np.isfinite(found.interval_s) and found.interval_s > 0):
         return None
     allowed_s = STALE_INTERVALS * found.interval_s if stale_after_s is None else stale_after_s
-    last = np.searchsorted(found.times_s, moments, side="right") - 1
-    # Where there is no sample yet, -1 picks the one appended here, which is endlessly old.
-    ages_s = moments - np.append(found.times_s, -np.inf)[last]
-    values = np.append(found.values, np.nan)[last]
-    return np.where(ages_s <= allowed_s + ROUNDING, values, np.nan), found.unit
+    if not len(found):
+        return np.full(moments.shape, np.nan), found.unit
+    last = found.times_s.searchsorted(moments, side="right") - 1
+    fresh = (moments - found.times_s.take(last, mode="clip") <= allowed_s + ROUNDING) & (last >= 0)
+    return np.where(fresh, found.values.take(last, mode="clip"), np.nan), found.unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +121,13 @@ class Windows:
         times, interval_s = self.series.times_s, self.series.interval_s
         longest_s = GAP_INTERVALS * interval_s + ROUNDING
         few = self.last - self.first + ROUNDING < COVERAGE * (window_s / interval_s)
-        gaps = np.append(0, np.cumsum(np.diff(times) > longest_s))
         oldest, newest_ = np.minimum(self.first, times.size - 1), self.last - 1
-        inside = gaps[newest_] > gaps[oldest]
         edges = (times[oldest] - (moments - window_s) > longest_s) | (moments - times[newest_] > longest_s)
+        wide = times[1:] - times[:-1] > longest_s
+        if not wide.any():
+            return few | edges
+        gaps = np.append(0, wide.cumsum())
+        inside = gaps[newest_] > gaps[oldest]
         uncovered: NDArray[np.bool_] = few | inside | edges
         return uncovered
 
@@ -136,14 +139,15 @@ def windows_at(
     usable = np.isfinite(found.values)
     if not (np.isfinite(found.interval_s) and found.interval_s > 0):
         return None
-    series = Series(found.times_s[usable], found.values[usable], found.unit, found.interval_s)
+    times = found.times_s[usable]
     allowed_s = STALE_INTERVALS * found.interval_s if stale_after_s is None else stale_after_s
-    last = np.searchsorted(series.times_s, moments, side="right")
-    first = np.searchsorted(series.times_s, moments - window_s, side="right")
-    # Where there is no sample yet, -1 picks the one appended here, which is endlessly old.
-    ages_s = moments - np.append(series.times_s, -np.inf)[last - 1]
-    known = (last - first >= max(1, min_samples)) & (ages_s <= allowed_s + ROUNDING)
-    return Windows(series, first, last, known)
+    last = times.searchsorted(moments, side="right")
+    first = times.searchsorted(moments - window_s, side="right")
+    known = last - first >= max(1, min_samples)
+    if times.size:
+        # Where no sample is in the window, it does not matter which one -1 picks.
+        known &= moments - times[last - 1] <= allowed_s + ROUNDING
+    return Windows(Series(times, found.values[usable], found.unit, found.interval_s), first, last, known)
 
 
 def with_values(
@@ -183,8 +187,10 @@ def covers(times_s: FloatArray, *, now_s: float, window_s: float, interval_s: fl
     expected = window_s / interval_s
     if times_s.size + ROUNDING < COVERAGE * expected:
         return f"{times_s.size} samples < at least {COVERAGE:.0%} of the {expected:.0f} expected"
-    edges = np.concatenate(([now_s - window_s], times_s, [now_s]))
-    longest_s = float(np.max(np.diff(edges)))
+    longest_s = window_s
+    if times_s.size:
+        longest_s = max(float(times_s[0]) - (now_s - window_s), now_s - float(times_s[-1]))
+        longest_s = max(longest_s, float((times_s[1:] - times_s[:-1]).max(initial=0.0)))
     if longest_s > GAP_INTERVALS * interval_s + ROUNDING:
         return f"a gap of {format_duration(longest_s)} > at most {format_duration(GAP_INTERVALS * interval_s)}"
     return None
@@ -198,15 +204,15 @@ def held(
     Held: every sample in the window is true, and the samples cover the window.
     """
     truth = np.asarray(truths, dtype=np.bool_)
-    first = int(np.searchsorted(times_s, now_s - for_s, side="right"))
+    first = int(times_s.searchsorted(now_s - for_s, side="right"))
     if times_s.size in (0, first):
         return Held(False, 0.0, for_s, "no samples with a value in the window")
     gap_s = GAP_INTERVALS * interval_s
     if not truth[-1]:
         return Held(False, 0.0, for_s, "the newest sample does not hold")
-    wrong = np.flatnonzero(~truth)
+    wrong = (~truth).nonzero()[0]
     wrong_s = float(times_s[wrong[-1]]) if wrong.size else -np.inf
-    jumps = np.flatnonzero(np.diff(times_s) > gap_s + ROUNDING)
+    jumps = (times_s[1:] - times_s[:-1] > gap_s + ROUNDING).nonzero()[0]
     run = max(int(jumps[-1]) + 1 if jumps.size else 0, int(wrong[-1]) + 1 if wrong.size else 0)
     held_s = now_s - float(times_s[run])
     silent_s = now_s - float(times_s[-1])

@@ -85,7 +85,7 @@ def check_plan(text: str, file: str, *, folder: Path | None = None) -> Plan | li
     try:
         plan = Plan.model_validate(plain(document))
     except ValidationError as error:
-        return _placed(file, document, _told(error.errors(include_url=False)))
+        return _placed(file, document, told(error.errors(include_url=False), plan_schema()))
     beside = [] if folder is None else migration_problems(plan, folder)
     return _placed(file, document, [*problems_in(plan), *beside]) or plan
 
@@ -100,29 +100,32 @@ def _placed(file: str, document: Any, found: Iterable[tuple[Location, str]]) -> 
     return sorted(problems.values(), key=lambda problem: (problem.line, problem.column, problem.message))
 
 
-def _told(errors: Iterable[ErrorDetails]) -> list[tuple[Location, str]]:
-    """Each error in words; the types that one value may be of are one error, though pydantic tries each by itself."""
+def told(errors: Iterable[ErrorDetails], schema: dict[str, Any]) -> list[tuple[Location, str]]:
+    """Each error in words; the types that one value may be of are one error, though pydantic tries each by itself.
+
+    `schema` is the JSON Schema of what was read, to say what would have been right.
+    """
     expected: dict[tuple[Location, str], list[str]] = {}
-    told: list[tuple[Location, str]] = []
+    said: list[tuple[Location, str]] = []
     for details in errors:
         location = tuple(part for part in details["loc"] if part != "[key]")
         match details["type"]:
             case "missing":
-                beside = _listed([name for name in _fields_at(location[:-1]) if name != location[-1]])
-                told.append((location[:-1], f"{location[-1]!r} is missing; expected here beside {beside}"))
+                beside = _listed([name for name in _fields_at(location[:-1], schema) if name != location[-1]])
+                said.append((location[:-1], f"{location[-1]!r} is missing; expected here beside {beside}"))
             case "extra_forbidden":
-                told.append((location, f"unknown field {location[-1]!r}; {_hint(str(location[-1]), location)}"))
+                said.append((location, f"unknown field {location[-1]!r}; {_hint(str(location[-1]), location, schema)}"))
             case "too_short" if details["ctx"]["actual_length"] != len(details["input"]):
                 continue  # It counts only the good ones; the bad ones are told by themselves.
             case _:
                 while location and isinstance(location[-1], str) and _is_type(location[-1]):
                     location = location[:-1]
                 expected.setdefault((location, shown(details["input"])), []).append(_expected(details))
-    told += [
+    said += [
         (location, f"found {found}, expected: {' or '.join(dict.fromkeys(all_))}")
         for (location, found), all_ in expected.items()
     ]
-    return told
+    return said
 
 
 def _is_type(part: str) -> bool:
@@ -139,8 +142,8 @@ def _expected(details: ErrorDetails) -> str:
     return said[:1].lower() + said[1:]
 
 
-def _hint(name: str, location: Location) -> str:
-    fields = _fields_at(location[:-1])
+def _hint(name: str, location: Location, schema: dict[str, Any]) -> str:
+    fields = _fields_at(location[:-1], schema)
     near = difflib.get_close_matches(name, fields, n=1)
     return f"did you mean {near[0]!r}?" if near else f"expected one of {_listed(fields)}"
 
@@ -156,10 +159,10 @@ def plan_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Chrysalis plan", **schema}
 
 
-def _fields_at(location: Location) -> list[str]:
+def _fields_at(location: Location, schema: dict[str, Any]) -> list[str]:
     """The field names that the schema has at a location, to say what was expected."""
-    definitions = plan_schema()["$defs"]
-    nodes = [plan_schema()]
+    definitions = schema["$defs"]
+    nodes = [schema]
     for part in location:
         nodes = [below for node in nodes for below in _below(_alternatives(node, definitions), part)]
     return sorted(

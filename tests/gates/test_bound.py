@@ -96,3 +96,18 @@ def test_words_show_both_operands(fields, value, words):
 def test_opposites_never_both_keep_nor_both_break(value, limit, kind):
     opposite = {"above": "at_most", "at_most": "above", "below": "at_least", "at_least": "below"}[kind]
     assert keeps(kind, value, limit) != keeps(opposite, value, limit)
+
+
+def test_a_bound_that_is_missing_is_said_to_be_none():
+    with pytest.raises(ValidationError, match="is needed, found none"):
+        bound()
+
+
+def test_of_two_ends_the_value_is_shown_with_the_digits_that_tell_it_from_both():
+    assert bound(between=[5, 9]).compare(4.99999, "", "m").words == "m 4.99999 not in 5 to 9"
+    assert bound(between=[1, 5]).compare(5.00001, "", "m").words == "m 5.00001 not in 1 to 5"
+
+
+def test_breaking_is_told_in_the_unit_that_is_measured():
+    assert bound(below="0.7s").breaks(700.0, "ms")
+    assert not bound(below="0.7s").breaks(699.0, "ms")

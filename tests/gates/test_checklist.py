@@ -28,12 +28,13 @@ def word(*, days_ago: float = 1, lasting: float = 30, item_hash: str = "h", with
         pytest.param([word(), word(days_ago=0.5, withdrawn=True)], None, Status.OPEN, "withdrawn by kim", id="withdrawn"),
         pytest.param([word(withdrawn=True), word(days_ago=0.5)], None, Status.PASSED, "kim", id="given again"),
         pytest.param([word()], NOW - 2 * DAY, Status.PASSED, "kim", id="since the phase began"),
+        pytest.param([word(days_ago=2)], NOW - 2 * DAY, Status.PASSED, "kim", id="as the phase began"),
         pytest.param([word(days_ago=3)], NOW - 2 * DAY, Status.EXPIRED, "before 2026-11-19 12:00 UTC", id="of before"),
     ],
 )
 def test_how_an_attested_item_stands(words: list[Attested], since: datetime | None, status: Status, said: str) -> None:
     standing = standing_of("item", words, item_hash="h", now=NOW, since=since)
-    assert standing.status is status
+    assert (standing.item, standing.status) == ("item", status)
     assert said in standing.reason
 
 

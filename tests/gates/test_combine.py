@@ -42,6 +42,7 @@ def test_truth_tables(letters):
         ("pf", (70_000, 930_000), "7%", "p"),
         ("pf", (69_999, 930_001), "7%", "f"),
         ("if", (70_000, 930_000), "7%", "i"),
+        ("pf", (385_000_000, 315_000_000), "55%", "p"),
     ],
 )
 def test_weights(letters, weights, share, expected):

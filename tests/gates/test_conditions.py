@@ -24,6 +24,7 @@ from tests.gates.strategies import (
     canary,
     every_minute,
     observed,
+    words,
 )
 
 KINDS = pytest.mark.parametrize("written", EVERY_KIND.values(), ids=EVERY_KIND.keys())
@@ -122,31 +123,118 @@ MONOTONE = {
     "in a row": {"in_a_row": {"metric": "m", "at_most": 3, "above": 5}},
     "product": {"product": {"metrics": ["m", "n"], "at_most": 4}},
     "within budget": EVERY_KIND["within budget"],
+    "stable mean": {
+        "stable": {
+            "of": [{"threshold": {"metric": "m", "at_most": 5, "statistic": "mean", "over": "10m"}}],
+            "for": "20m",
+            "every": "1m",
+        }
+    },
+    "stable count": {
+        "stable": {"of": [{"count": {"metric": "m", "at_most": 9, "over": "5m"}}], "for": "20m", "every": "1m"}
+    },
+    "any": {"any": [{"threshold": {"metric": "m", "at_most": 5}}, {"count": {"metric": "n", "at_most": 9, "over": "5m"}}]},
+    "at least": {
+        "at_least": {
+            "count": 2,
+            "of": [
+                {"threshold": {"metric": "m", "at_most": 5}},
+                {"threshold": {"metric": "n", "at_most": 7, "critical": True}},
+                {"count": {"metric": "k", "at_most": 9, "over": "5m"}},
+            ],
+        }
+    },
+}
+LOWER_IS_WORSE = {
+    "threshold mean above": EVERY_KIND["threshold mean"],
+    "threshold held above": {"threshold": {"metric": "m", "above": 5, "held": "10m"}},
+    "comparison multiple above": EVERY_KIND["comparison multiple"],
+    "count at least": {"count": {"metric": "m", "at_least": 3, "over": "1h"}},
+    "exists": EVERY_KIND["exists"],
+    "exists in a window": EVERY_KIND["exists in a window"],
+    "product at least": EVERY_KIND["product"],
+}
+BREACHES = {
+    "threshold above": {"threshold": {"metric": "m", "above": 5}},
+    "in a row": {"in_a_row": {"metric": "m", "more_than": 3, "above": 5}},
+    "burning": EVERY_KIND["burn rate"],
+}
+"""Conditions of triggers, which pass where something is wrong."""
+NOT_MONOTONE = {
+    "trend": "a sample that is higher makes the rise less sure as well as larger",
+    "distribution": "no word is worse than another",
+    "category": "words, below",
+    "consensus": "what is higher may agree better",
+    "rank_sum": "by single samples Kayenta's tolerance grows with the shift; by whole sides in test_two_sided_evidence",
+    "sequential": "by single samples an outlier widens the interval; by whole sides in test_two_sided_evidence",
+    "canary_score": "as rank_sum",
 }
 
 
-@pytest.mark.parametrize("written", MONOTONE.values(), ids=MONOTONE.keys())
-@given(
+def test_every_kind_is_held_to_get_no_better_or_says_why_not():
+    held = {next(iter(written)) for table in (MONOTONE, LOWER_IS_WORSE, BREACHES) for written in table.values()}
+    assert held | NOT_MONOTONE.keys() == set(CONDITIONS)
+
+
+changes = given(
     values=st.lists(st.one_of(st.floats(0, 10), st.floats(0, 1.7e308)), min_size=1, max_size=70),
     place=st.integers(0, 69),
     worse_by=st.one_of(st.floats(0, 10), st.floats(0, 1.7e308)),
     baseline=st.floats(0, 10),
 )
+
+
+@pytest.mark.parametrize("written", MONOTONE.values(), ids=MONOTONE.keys())
+@changes
 @settings(max_examples=80, deadline=None)
 def test_the_verdict_never_improves_when_a_sample_gets_worse(written, values, place, worse_by, baseline):
-    unit = "s" if "sum" in str(written) else "ratio" if "burn_rate" in written else ""
-    spec = CONDITION.validate_python(written)
     index = place % len(values)
     worse = [*values[:index], min(values[index] + worse_by, 1.7e308), *values[index + 1 :]]
-    kept = {Selector("m", "all", 0.0, "before"): every_minute([baseline], unit=unit)}
-    before = spec.judge(observed(every_minute(values, unit=unit)) | kept, NOW_S)
-    after = spec.judge(observed(every_minute(worse, unit=unit)) | kept, NOW_S)
+    before, after = judged(written, values, baseline), judged(written, worse, baseline)
     assert after.verdict >= before.verdict, (before, after)
 
 
+@pytest.mark.parametrize("written", LOWER_IS_WORSE.values(), ids=LOWER_IS_WORSE.keys())
+@changes
+@settings(max_examples=40, deadline=None)
+def test_nor_where_a_lower_sample_is_the_worse_one(written, values, place, worse_by, baseline):
+    index = place % len(values)
+    worse = [*values[:index], max(values[index] - worse_by, 0.0), *values[index + 1 :]]
+    before, after = judged(written, values, baseline), judged(written, worse, baseline)
+    assert after.verdict >= before.verdict, (before, after)
+
+
+@pytest.mark.parametrize("written", BREACHES.values(), ids=BREACHES.keys())
+@changes
+@settings(max_examples=40, deadline=None)
+def test_nor_is_a_breach_less_true_when_a_sample_gets_worse(written, values, place, worse_by, baseline):
+    index = place % len(values)
+    worse = [*values[:index], min(values[index] + worse_by, 1.7e308), *values[index + 1 :]]
+    before, after = judged(written, values, baseline), judged(written, worse, baseline)
+    assert after.verdict <= before.verdict, (before, after)
+
+
+@pytest.mark.parametrize("name", ["category", "category held"])
+@given(labels=st.lists(st.sampled_from(["full", "lite", "off", ""]), min_size=1, max_size=20), place=st.integers(0, 19))
+@settings(max_examples=60, deadline=None)
+def test_nor_when_a_word_becomes_one_that_is_not_allowed(name, labels, place):
+    index = place % len(labels)
+    spec = CONDITION.validate_python(EVERY_KIND[name])
+    before = spec.judge(observed(words(labels)), NOW_S)
+    after = spec.judge(observed(words([*labels[:index], "off", *labels[index + 1 :]])), NOW_S)
+    assert after.verdict >= before.verdict, (before, after)
+
+
+def judged(written, values, baseline):
+    unit = "s" if "sum" in str(written) else "ratio" if "burn_rate" in written else ""
+    kept = {Selector("m", "all", 0.0, "before"): every_minute([baseline], unit=unit)}
+    return CONDITION.validate_python(written).judge(observed(every_minute(values, unit=unit)) | kept, NOW_S)
+
+
 def test_an_unknown_kind_lists_the_kinds_there_are():
-    with pytest.raises(ValidationError, match="the kinds are all, any, at_least, burn_rate"):
+    with pytest.raises(ValidationError, match="the kinds are all, any, at_least, burn_rate") as refused:
         CONDITION.validate_python({"thresold": {"metric": "m"}})
+    assert [one["type"] for one in refused.value.errors()] == ["unknown_kind"]
 
 
 def test_the_json_schema_covers_every_kind():

@@ -112,3 +112,9 @@ def test_a_bound_in_a_unit_that_does_not_fit_leaves_it_unknown():
     found = judge([1.0, 1.0], below="5ms")
     assert found.verdict is Verdict.INCONCLUSIVE
     assert found.reason == "consensus: 5ms is in 'ms' (time), but the metric is in '' (number)"
+
+
+def test_instances_in_different_units_are_one_problem():
+    spec = condition("consensus", metrics=["m", "n"], below="5%", measure="deviation")
+    facts = {name: MetricFacts(unit, 60.0, True, "neither") for name, unit in (("m", "ms"), ("n", "s"))}
+    assert spec.problems(facts) == ["consensus: the instances are in different units: ms, s"]

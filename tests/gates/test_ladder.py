@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from gates.condition import MetricFacts
 from gates.hold import Hold
-from gates.ladder import Ladder, LadderLook, LadderState, may_leave, move_by_person, move_down, step_ladder
+from gates.ladder import Ladder, LadderLook, LadderState, may_leave, move_by_person, move_down, step_ladder, values_at
 from tests.gates.strategies import NOW_S, canary, every_minute
 
 
@@ -188,3 +188,29 @@ def test_a_rung_that_the_ladder_no_longer_has_is_its_last():
 
 def test_a_state_before_the_first_look_reads_back():
     assert LadderState.from_json(LadderState().as_json()) == LadderState()
+
+
+SWITCHES = Ladder.model_validate(
+    {
+        "target": "config",
+        "rungs": [
+            {"mode": "full", "values": {"mode": "full"}},
+            {"mode": "lite", "values": {"mode": "lite", "search": "off"}, "enter": crossing("above", 2, "60s")},
+            {"mode": "baseline", "values": {"mode": "baseline", "search": "slow"}, "enter": crossing("above", 10, "60s")},
+        ],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("rung", "stood", "values"),
+    [
+        (0, {"mode": "old", "search": "on", "other": 1}, {"mode": "full", "search": "on"}),
+        (1, {"search": "on"}, {"mode": "lite", "search": "off"}),
+        (2, {"search": "on"}, {"mode": "baseline", "search": "slow"}),
+        (0, {}, {"mode": "full"}),
+    ],
+    ids=["best, as it stood", "what it switches off", "further down", "nothing stood"],
+)
+def test_values_of_a_rung_lie_over_what_stood_before(rung, stood, values):
+    assert values_at(SWITCHES, rung, stood) == values

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gates import mann_whitney
+from gates import pair_differences
 from gates.mann_whitney import location_shift, smallest_p_value, superiority
 from gates.observation import FloatArray
 
@@ -142,7 +142,7 @@ def test_counting_finds_the_difference_of_every_rank(control: list[float], exper
     """Down to the float, ties and both ends included."""
     one, two = np.sort(as_array(control)), np.sort(as_array(experiment))
     ordered = np.sort(np.subtract.outer(two, one), axis=None)
-    found = [mann_whitney.difference_by_counting(one, two, rank) for rank in range(ordered.size)]
+    found = [pair_differences.difference_by_counting(one, two, rank) for rank in range(ordered.size)]
     assert found == pytest.approx(ordered.tolist(), abs=1e-12)
 
 
@@ -157,7 +157,7 @@ def test_large_samples_give_the_same_without_a_matrix_of_pairs() -> None:
     """Beyond the limit of pairs in memory, counting finds the same differences."""
     rng = np.random.default_rng(1)
     control, experiment = np.round(rng.normal(0, 1, 1500), 3), np.round(rng.normal(0.1, 1, 1200), 3)
-    assert control.size * experiment.size > mann_whitney.PAIRS_AT_ONCE
+    assert control.size * experiment.size > pair_differences.PAIRS_AT_ONCE
     ordered = np.sort(np.subtract.outer(experiment, control), axis=None)
     shift = location_shift(control, experiment, confidence=0.98)
     assert shift.estimate == pytest.approx(float(np.median(ordered)), abs=1e-12)

@@ -33,8 +33,8 @@ STEADY = counts(0.005, 0.005, 0.005)
 def test_rates_are_weighted_by_requests() -> None:
     """Errors of all requests, not the mean of the ratios."""
     side = Counts(np.array([0.0, 0.1]), np.array([900.0, 100.0]))
-    assert side.rate() == pytest.approx(0.01)
-    assert side.cautious_rate() == pytest.approx(10.5 / 1001)
+    assert side.rate == pytest.approx(0.01)
+    assert side.cautious_rate == pytest.approx(10.5 / 1001)
 
 
 def test_the_interval_by_hand() -> None:

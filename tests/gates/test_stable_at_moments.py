@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
+from gates import trend
 from gates.comparison import Comparison
 from gates.condition import Condition
 from gates.count import Count
 from gates.incidents import Stable
 from gates.observation import Selector, Series
 from gates.threshold import Threshold
+from gates.trend import Trend
 from gates.verdict import Verdict
 from gates.window import held
 from tests.gates.strategies import NOW_S, any_series, canary
@@ -183,6 +185,36 @@ def test_counts_that_do_not_add_up_exactly_are_judged_one_by_one(value):
     assert Count(metric="m", over="10m", at_most=3).at_moments(canary(m=series), np.array([NOW_S])) is None
 
 
+@pytest.mark.parametrize("kind", ["rising", "falling", "flat", "unbounded"])
+@given(
+    values=st.lists(st.one_of(st.floats(2, 6), st.sampled_from([4.0, math.nan])), min_size=1, max_size=40),
+    step=st.sampled_from([-1.0, 0.0, 0.02, 1.0]),
+    gaps=st.lists(st.sampled_from([1] * 12 + [2, 6]), min_size=40, max_size=40),
+    within=st.sampled_from(["5%", "30%", "2ms", "1pp"]),
+    stale_after=st.sampled_from([None, "30m"]),
+)
+def test_trends_all_at_once_are_one_by_one(kind, values, step, gaps, within, stale_after):
+    spec = Trend(metric="m", over="10m", within=within, min_samples=6, stale_after=stale_after, **{"is": kind})
+    times = NOW_S - 60.0 * np.cumsum(gaps)[: len(values)][::-1]
+    growing = np.array(values) + step * np.arange(len(values))
+    observed = canary(m=Series.of(zip(times, growing, strict=True), unit="ms", interval_s=60.0))
+    moments = NOW_S - 25.0 * np.arange(60, -1, -1)
+    told = spec.at_moments(observed, moments)
+    if told is not None:
+        assert (told[0].tolist(), told[1].tolist()) == one_by_one(spec, observed, moments)
+
+
+def test_a_trend_is_computed_once_for_the_moments_that_see_the_same_samples(monkeypatch):
+    times = NOW_S - 60.0 * np.arange(30, -1, -1)
+    observed = canary(m=Series.from_arrays(times, np.arange(31.0), unit="ms", interval_s=60.0))
+    computed = []
+    slope = trend.robust_slope
+    monkeypatch.setattr(trend, "robust_slope", lambda *given: computed.append(1) or slope(*given))
+    spec = Trend(metric="m", over="10m", **{"is": "rising"})
+    known, passed = spec.at_moments(observed, NOW_S + np.arange(-115.0, 0.0, 5.0))
+    assert (known.all(), passed.all(), len(computed)) == (True, True, 2)
+
+
 class Said(Condition):
     """Says at each moment what it was told to, and notes that it was asked."""
 
@@ -231,4 +263,5 @@ def test_no_moment_before_a_failure_that_decides_is_judged():
 
 def test_without_a_series_nothing_is_told_at_once():
     assert Comparison(metric="m", target=5, within=1).at_moments({}, np.array([NOW_S])) is None
+    assert Trend(metric="m", over="5m", **{"is": "rising"}).at_moments({}, np.array([NOW_S])) is None
     assert Threshold(metric="m", statistic="mean", over="5m", below=5).at_moments({}, np.array([NOW_S])) is None

@@ -1,4 +1,4 @@
-"""What holds for `rank_sum` and `sequential` as conditions: worse never reads better, missing is no evidence."""
+"""What holds for the judges of two sides as conditions: worse never reads better, missing is no evidence."""
 
 import math
 
@@ -13,6 +13,7 @@ from tests.gates.strategies import NOW_S, condition
 JUDGES = {
     "rank_sum": {"metric": "m", "over": "60m", "worse": "higher"},
     "sequential": {"metric": "m", "over": "60m", "minimum_relative_effect": "50%"},
+    "canary_score": {"metrics": [{"metric": "m", "worse": "higher"}], "over": "60m"},
 }
 KINDS = pytest.mark.parametrize("kind", JUDGES)
 noise = st.lists(st.floats(90, 110), min_size=60, max_size=60)
@@ -88,4 +89,4 @@ def test_a_side_without_evidence_is_inconclusive(kind, side, broken):
     sides = {"canary": whole, "stable": whole, side: broken}
     found = judge(kind, sides["stable"], sides["canary"])
     assert found.verdict is Verdict.INCONCLUSIVE
-    assert side in found.reason
+    assert side in found.reason + "".join(part.reason for part in found.parts)

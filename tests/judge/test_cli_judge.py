@@ -211,11 +211,19 @@ def test_sequential_judges_rates_with_their_requests(judge):
 @pytest.mark.parametrize(
     ("spec", "data", "more", "said"),
     [
-        ([], "{}", (), "spec.yaml: all: Tuple should have at least 1 item"),
+        ([], "{}", (), "spec.yaml: holds no condition, which decides nothing; write a list"),
+        ({"all": []}, "{}", (), "spec.yaml: holds no condition"),
+        (BREACH, "{}", (), "spec.yaml: is a trigger (when: ...); judge it with `chrysalis judge trigger`"),
         ("a: [", "{}", (), "spec.yaml:2:1: not YAML"),
         ("", "{}", (), "spec.yaml: "),
-        ([{"thresold": {}}], "{}", (), "all[0]: a condition is written as one key that names its kind"),
-        ([{"threshold": {"metric": "m"}}], "{}", (), "all[0].threshold: exactly one of above"),
+        ([{"thresold": {}}], "{}", (), "stable, threshold, trend; did you mean 'threshold'?"),
+        (
+            [{"threshold": {"metric": "m", "at_most": 1, "hold": "5m"}}],
+            "{}",
+            (),
+            "hold: unknown field 'hold'; did you mean 'held'?",
+        ),
+        ([{"threshold": {"metric": "m"}}], "{}", (), "expected: exactly one of above"),
         ([SLOW], "{", (), "data.json: is not JSON"),
         ([SLOW], "[]", (), "data.json: found a list of 0"),
         ([SLOW], "null", (), "data.json: found nothing"),
@@ -232,7 +240,9 @@ def test_sequential_judges_rates_with_their_requests(judge):
         ([SLOW], p99(500), ("--now", "noon"), "--now: found 'noon', expected unix seconds or"),
         ([SLOW], p99(500), ("--now", "2027-01-15T08:00:00"), "without a time zone"),
         ([SLOW], p99(500), ("--now", "inf"), "which is no time"),
-        ([SLOW], "{}", (), "no samples of what the gate looks at"),
+        ([SLOW], "{}", (), "data.json: no samples of what the gate looks at, p99 (the file has no metrics)"),
+        ([SLOW], {"p98": {"canary": [[NOW, 1]]}}, (), "looks at, p99 (the file has p98); say when with --now"),
+        ([SLOW], {"p99": {"canary": [[1000 * NOW, 1]]}}, (), "p99.canary[0][0]: found 1800000000000, expected unix seconds"),
     ],
 )
 def test_a_wrong_gate_is_one_line(judge, spec, data, more, said):
@@ -244,7 +254,16 @@ def test_a_wrong_gate_is_one_line(judge, spec, data, more, said):
     [
         ({"when": "manual"}, "{}", (), "set off by a person; there is nothing to judge"),
         ({"for": "5m"}, "{}", (), "exactly one of when"),
-        (BREACH, "{}", (), "data.json: no samples of what the trigger looks at"),
+        ({**BREACH, "fr": "5m"}, "{}", (), "fr: unknown field 'fr'; did you mean 'for'?"),
+        ([SLOW], "{}", (), "spec.yaml: is a gate; judge it with `chrysalis judge gate`"),
+        ("", "{}", (), "spec.yaml: is empty; write when: a condition"),
+        (
+            BREACH,
+            p99(1),
+            ("--from", str(NOW + 1)),
+            "nothing to evaluate: the first evaluation, 1800000001, is after the last",
+        ),
+        (BREACH, "{}", (), "data.json: no samples of what the trigger looks at, p99 (the file has no metrics)"),
         (BREACH, p99(1), ("--every", "soon"), "--every: 'soon' is not a duration"),
         (BREACH, p99(1), ("--every", "0"), "--every: found '0', expected more than 0s"),
         (BREACH, p99(1), ("--from", "0"), "evaluations > at most 100000"),
@@ -262,10 +281,25 @@ def test_a_wrong_trigger_is_one_line(judge, spec, data, more, said):
         ("sequential", [1], ("--minimum-effect", "-1"), "--minimum-effect: found '-1', expected more than 0"),
         ("sequential", [1], ("--minimum-effect", "5ms"), "--minimum-effect: 5ms is in 'ms' (time)"),
         ("sequential", [1], ("--control-requests", "many"), "--control-requests: found 'many', expected a number or"),
+        ("sequential", [1], ("--control-requests", "9"), "--experiment-requests: is missing; requests are needed of both"),
+        ("sequential", [1], ("--experiment-requests", "9"), "--control-requests: is missing"),
     ],
 )
 def test_wrong_sides_are_one_line(judge, command, control, more, said):
     one_line(judge.sides(command, control, [1.0], *more), said)
+
+
+def test_requests_are_as_many_as_the_values(judge):
+    requests = ("--control-requests", "9", "--experiment-requests", judge.file("n.json", [20, 20]))
+    one_line(
+        judge.sides("sequential", [1], [1.0], *requests),
+        "--experiment-requests: found 2 numbers, expected 1, one for each value, or one alone",
+    )
+
+
+def test_what_does_not_fit_is_said_once(judge):
+    ended = judge.gate([SLOW, {"threshold": {"metric": "p99", "above": 1}}], {}, "--now", str(NOW))
+    assert ended.out.count("does not fit: unknown metric 'p99'") == 1
 
 
 def one_line(ended, said):
