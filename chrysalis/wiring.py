@@ -34,9 +34,9 @@ def router(plan: Plan, name: str, variables: Variables) -> TrafficRouter:
     where = f"{plan.name}: target {name}"
     match plan.targets[name]:
         case parts.Envoy() as spec:
-            header = _header(spec.header)
             admin_url, route_file = (fill_in(text, variables, where=where) for text in (spec.admin_url, spec.route_file))
-            return _envoy(admin_url, route_file, header, spec.cohort_cookie)
+            clusters = Clusters(sticky_header=spec.user_header, sticky_cookie=spec.cohort_cookie)
+            return _envoy(admin_url, route_file, spec.header, clusters, tuple(spec.cohorts.items()))
         case parts.Haproxy() as spec:
             socket, routes = (fill_in(text, variables, where=where) for text in (spec.socket, spec.routes))
             return HaproxyRouter(Path(socket), spec.backend, Path(routes), header=spec.header is not None)
@@ -145,17 +145,17 @@ def sources(plan: Plan, variables: Variables) -> Mapping[str, MetricSource]:
     return built
 
 
-def _header(text: str | None) -> tuple[str, str] | None:
-    if text is None:
-        return None
-    name, _, value = text.partition(":")
-    return name.strip(), value.strip()
-
-
 @cache
-def _envoy(admin_url: str, route_file: str, header: tuple[str, str] | None, cookie: str | None) -> EnvoyRouter:
-    overrides = () if header is None else (HeaderOverride(*header),)
-    return EnvoyRouter(admin_url, Path(route_file), clusters=Clusters(sticky_cookie=cookie), overrides=overrides)
+def _envoy(
+    admin_url: str, route_file: str, header: str | None, clusters: Clusters, cohorts: tuple[tuple[str, str], ...]
+) -> EnvoyRouter:
+    return EnvoyRouter(
+        admin_url,
+        Path(route_file),
+        clusters=clusters,
+        overrides=() if header is None else (HeaderOverride.parse(header),),
+        cohorts={name: HeaderOverride.parse(text) for name, text in cohorts},
+    )
 
 
 @cache

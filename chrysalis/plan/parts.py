@@ -50,6 +50,12 @@ class Envoy(Spec):
     cohort_cookie: str | None = Field(
         default=None, description="cookie that keeps a user on one side, also when the share grows"
     )
+    user_header: str | None = Field(
+        default=None, description="header that names the user, for the same; where sent it counts"
+    )
+    cohorts: dict[Name, str] = Field(
+        default_factory=dict, description="`name: value` of the header of each cohort; any other is known by the cookie"
+    )
 
 
 class Haproxy(Spec):
