@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chrysalis.effects.database.programs import Programs
 from chrysalis.errors import SettingsError
@@ -22,9 +23,13 @@ from chrysalis.targets.envoy import EnvoyRouter
 from chrysalis.targets.envoy_routes import Clusters, HeaderOverride
 from chrysalis.targets.haproxy import HaproxyRouter
 from chrysalis.targets.http_api import HttpApiSwitchboard
-from chrysalis.targets.operator import HttpOperator
+from chrysalis.targets.operator import HttpOperator, Operator
 from chrysalis.targets.share import ShareRouter
 from chrysalis.targets.sql_flags import SqlFlagsSwitchboard
+
+if TYPE_CHECKING:
+    from chrysalis.targets.kubernetes import DeploymentEnvironment, DeploymentOperator
+    from chrysalis.targets.kubernetes_api import Cluster
 
 Variables = Mapping[str, str]
 
@@ -42,8 +47,10 @@ def router(plan: Plan, name: str, variables: Variables) -> TrafficRouter:
             return HaproxyRouter(Path(socket), spec.backend, Path(routes), header=spec.header is not None)
         case parts.SqlFlags() as spec:
             return ShareRouter(_sql_flags(fill_in(spec.url, variables, where=where), spec.table), spec.share)
+        case parts.Kubernetes(route=str(route)) as spec:
+            return _http_route(spec.namespace, spec.context, route, spec.canary, spec.stable)
         case other:
-            wanted = "use an envoy, haproxy or sql_flags target"
+            wanted = "use an envoy, haproxy or sql_flags target, or a kubernetes target with a route"
             raise SettingsError(f"{where} is a {type(other).__name__}, which routes no traffic; {wanted}")
 
 
@@ -55,8 +62,10 @@ def switchboard(plan: Plan, name: str, variables: Variables) -> Switchboard:
             return _http_api(fill_in(spec.url, variables, where=where), spec.path)
         case parts.SqlFlags() as spec:
             return _sql_flags(fill_in(spec.url, variables, where=where), spec.table)
+        case parts.Kubernetes() as spec:
+            return _deployment(spec.namespace, spec.context, spec.deployment, spec.container)[0]
         case other:
-            wanted = "use an http_api or sql_flags target"
+            wanted = "use an http_api, kubernetes or sql_flags target"
             raise SettingsError(f"{where} is a {type(other).__name__}, which has no values to set; {wanted}")
 
 
@@ -70,12 +79,14 @@ def database_url(plan: Plan, name: str, variables: Variables) -> str:
             raise SettingsError(f"{where} is a {type(other).__name__}, not a database; use a database target")
 
 
-def operator(plan: Plan, name: str, variables: Variables) -> HttpOperator:
+def operator(plan: Plan, name: str, variables: Variables) -> Operator:
     """What can be operated by name: layers, versions, regions. Raises SettingsError for another kind of target."""
     where = f"{plan.name}: target {name}"
     match plan.targets[name]:
         case parts.Layers() | parts.Versions() | parts.Regions() as spec:
             return _operator(fill_in(spec.url, variables, where=where))
+        case parts.Kubernetes() as spec:
+            return _deployment(spec.namespace, spec.context, spec.deployment, spec.container)[1]
         case other:
             raise SettingsError(f"{where} is a {type(other).__name__}, which has no operations by name")
 
@@ -166,6 +177,36 @@ def _http_api(url: str, path: str) -> HttpApiSwitchboard:
 @cache
 def _sql_flags(url: str, table: str) -> SqlFlagsSwitchboard:
     return SqlFlagsSwitchboard(url, table)
+
+
+# The client is an extra, and takes a second to import: only plans with such a target need it.
+
+
+@cache
+def _cluster(namespace: str, context: str | None) -> "Cluster":
+    try:
+        from chrysalis.targets.kubernetes_api import Cluster
+    except ImportError as error:
+        raise SettingsError(f"a kubernetes target needs its client ({error}); install chrysalis[kubernetes]") from error
+    return Cluster(namespace, context=context)
+
+
+@cache
+def _deployment(
+    namespace: str, context: str | None, name: str, container: str | None
+) -> "tuple[DeploymentEnvironment, DeploymentOperator]":
+    cluster = _cluster(namespace, context)
+    from chrysalis.targets.kubernetes import DeploymentEnvironment, DeploymentOperator
+
+    return DeploymentEnvironment(cluster, name, container), DeploymentOperator(cluster, name, container)
+
+
+@cache
+def _http_route(namespace: str, context: str | None, name: str, canary: str, stable: str) -> TrafficRouter:
+    cluster = _cluster(namespace, context)
+    from chrysalis.targets.kubernetes_route import HttpRouteRouter
+
+    return HttpRouteRouter(cluster, name, canary=canary, stable=stable)
 
 
 @cache

@@ -75,11 +75,15 @@ class HttpApi(Spec):
 
 
 class Kubernetes(Spec):
-    """A Deployment: environment variables, replicas, undo; or the weights of a Gateway API route."""
+    """A Deployment: environment variables, versions, replicas, undo; and the weights of a Gateway API route."""
 
     namespace: str = "default"
     deployment: str
-    route: str | None = None
+    container: str | None = Field(default=None, description="the first one of the pod when not given")
+    route: str | None = Field(default=None, description="the HTTPRoute whose weights are set")
+    canary: str = Field(default="canary", description="the canary's Service in the route")
+    stable: str = Field(default="stable", description="the other one")
+    context: str | None = Field(default=None, description="of the kubeconfig; the current one when not given")
 
 
 class SqlFlags(Spec):
