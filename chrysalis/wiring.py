@@ -26,6 +26,7 @@ from chrysalis.targets.http_api import HttpApiSwitchboard
 from chrysalis.targets.operator import HttpOperator, Operator
 from chrysalis.targets.share import ShareRouter
 from chrysalis.targets.sql_flags import SqlFlagsSwitchboard
+from chrysalis.targets.unleash import Unleash, UnleashRouter, UnleashSwitchboard
 
 if TYPE_CHECKING:
     from chrysalis.targets.kubernetes import DeploymentEnvironment, DeploymentOperator
@@ -47,10 +48,12 @@ def router(plan: Plan, name: str, variables: Variables) -> TrafficRouter:
             return HaproxyRouter(Path(socket), spec.backend, Path(routes), header=spec.header is not None)
         case parts.SqlFlags() as spec:
             return ShareRouter(_sql_flags(fill_in(spec.url, variables, where=where), spec.table), spec.share)
+        case parts.Unleash(share=str(share)) as spec:
+            return UnleashRouter(_unleash_of(spec, variables, where), share, stickiness=spec.stickiness)
         case parts.Kubernetes(route=str(route)) as spec:
             return _http_route(spec.namespace, spec.context, route, spec.canary, spec.stable)
         case other:
-            wanted = "use an envoy, haproxy or sql_flags target, or a kubernetes target with a route"
+            wanted = "use envoy, haproxy, sql_flags, kubernetes with a route, or unleash with a share"
             raise SettingsError(f"{where} is a {type(other).__name__}, which routes no traffic; {wanted}")
 
 
@@ -64,8 +67,10 @@ def switchboard(plan: Plan, name: str, variables: Variables) -> Switchboard:
             return _sql_flags(fill_in(spec.url, variables, where=where), spec.table)
         case parts.Kubernetes() as spec:
             return _deployment(spec.namespace, spec.context, spec.deployment, spec.container)[0]
+        case parts.Unleash() as spec:
+            return UnleashSwitchboard(_unleash_of(spec, variables, where))
         case other:
-            wanted = "use an http_api, kubernetes or sql_flags target"
+            wanted = "use an http_api, kubernetes, sql_flags or unleash target"
             raise SettingsError(f"{where} is a {type(other).__name__}, which has no values to set; {wanted}")
 
 
@@ -177,6 +182,17 @@ def _http_api(url: str, path: str) -> HttpApiSwitchboard:
 @cache
 def _sql_flags(url: str, table: str) -> SqlFlagsSwitchboard:
     return SqlFlagsSwitchboard(url, table)
+
+
+def _unleash_of(spec: parts.Unleash, variables: Variables, where: str) -> Unleash:
+    url, token = (fill_in(text, variables, where=where) for text in (spec.url, spec.token))
+    client_token = None if spec.client_token is None else fill_in(spec.client_token, variables, where=where)
+    return _unleash(url, token, spec.project, spec.environment, client_token)
+
+
+@cache
+def _unleash(url: str, token: str, project: str, environment: str, client_token: str | None) -> Unleash:
+    return Unleash(url, token, project=project, environment=environment, client_token=client_token)
 
 
 # The client is an extra, and takes a second to import: only plans with such a target need it.

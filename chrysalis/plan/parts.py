@@ -95,11 +95,15 @@ class SqlFlags(Spec):
 
 
 class Unleash(Spec):
-    """Feature flags in Unleash."""
+    """Feature flags in Unleash: on and off, and the gradual rollout of one of them."""
 
     url: str
     project: str = "default"
     environment: str = "production"
+    token: str = Field(default="${UNLEASH_TOKEN}", description="an admin token")
+    client_token: str | None = Field(default=None, description="a backend token: to see what services get")
+    share: str | None = Field(default=None, description="the flag whose rollout set_weight sets")
+    stickiness: str = Field(default="default", description="what keeps a user on one side: userId, sessionId, …")
 
 
 class Database(Spec):

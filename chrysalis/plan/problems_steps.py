@@ -115,8 +115,8 @@ def _names(plan: Plan, at: Location, step: kinds.Step) -> Iterator[Found]:
             yield (*at, "report"), unknown("report", step.report, plan.reports)
         case kinds.Repeat() | kinds.WaitUntil():
             yield from _by_the_clock(plan, at, step)
-        case kinds.SetWeight(audience=cohort) if cohort is not None:
-            yield from _cohort(plan, step.target, (*at, "audience"), cohort)
+        case kinds.SetWeight() | kinds.Ramp():
+            yield from _share(plan, at, step)
         case kinds.SetRoute():
             yield from _route(plan, at, step)
         case kinds.SetMode() if step.ladder not in plan.ladders:
@@ -146,6 +146,19 @@ def _by_the_clock(plan: Plan, at: Location, step: kinds.Repeat | kinds.WaitUntil
     elif not plan.operations[step.operation].steps:
         said = f"found operation {step.operation!r}, which is a rollback, expected one with steps to repeat"
         yield (*at, "operation"), said
+
+
+def _share(plan: Plan, at: Location, step: kinds.SetWeight | kinds.Ramp) -> Iterator[Found]:
+    match plan.targets[step.target]:
+        case parts.Unleash(share=None):
+            yield (*at, "target"), f"found target {step.target!r} without `share`, expected the flag whose rollout it sets"
+        case parts.Kubernetes(route=None):
+            yield (
+                (*at, "target"),
+                f"found target {step.target!r} without `route`, expected the HTTPRoute whose weights it sets",
+            )
+    if isinstance(step, kinds.SetWeight) and step.audience is not None:
+        yield from _cohort(plan, step.target, (*at, "audience"), step.audience)
 
 
 def _route(plan: Plan, at: Location, step: kinds.SetRoute) -> Iterator[Found]:
