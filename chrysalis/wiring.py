@@ -185,8 +185,9 @@ def _sql_flags(url: str, table: str) -> SqlFlagsSwitchboard:
 
 
 def _unleash_of(spec: parts.Unleash, variables: Variables, where: str) -> Unleash:
-    url, token = (fill_in(text, variables, where=where) for text in (spec.url, spec.token))
-    client_token = None if spec.client_token is None else fill_in(spec.client_token, variables, where=where)
+    url, token = fill_in(spec.url, variables, where=where), fill_in(spec.token, variables, where=where, secret=True)
+    given = spec.client_token
+    client_token = None if given is None else fill_in(given, variables, where=where, secret=True)
     return _unleash(url, token, spec.project, spec.environment, client_token)
 
 

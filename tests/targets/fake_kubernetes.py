@@ -2,8 +2,8 @@
 
 By kubernetes.io/docs/reference/using-api/api-concepts (patch types; a patch with a resourceVersion that is not the current
 one is a 409; custom resources take no strategic merge, 415; every failure is a Status object), the pages on Deployments
-(generation and observedGeneration, ReplicaSets with pod-template-hash and a revision, conditions), and gateway-api.sigs.k8s.io
-(HTTPRoute status by parent, with observedGeneration).
+(generation and observedGeneration, ReplicaSets with pod-template-hash and a revision, conditions), and those on HTTPRoute at
+gateway-api.sigs.k8s.io (status by parent, with observedGeneration).
 """
 
 import copy

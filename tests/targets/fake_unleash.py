@@ -1,5 +1,5 @@
-"""What of Unleash 7's admin and client API the adapter relies on: docs.getunleash.io/api (features, strategies, environments),
-and what 7.5.1 was seen to answer; tests/targets/test_unleash.py says the same of a real one where there is one."""
+"""What of Unleash 7's admin and client API the adapter relies on: docs.getunleash.io/api (features, strategies,
+environments), and what 7.5.1 was seen to answer; tests/targets/test_unleash.py says the same of a real one."""
 
 import json
 import re

@@ -1,6 +1,7 @@
 """Flags in Unleash: against a fake of its API, and all but the fake's own tests against a real server where there is one.
 
-For that: CHRYSALIS_TEST_UNLEASH_URL, _TOKEN (admin) and _CLIENT_TOKEN (backend, of `production`); flags are made in `default`.
+For that: CHRYSALIS_TEST_UNLEASH_URL, _TOKEN (admin) and _CLIENT_TOKEN (backend, of `production`); flags are made in the
+project `default`.
 """
 
 import os
@@ -146,10 +147,10 @@ def test_what_cannot_be_is_refused(server: Server) -> None:
         server.router.write(150, stamp(1))
     with pytest.raises(WriteRefused, match="there is no such flag; create it first"):
         server.switches.write({server.flag: True, "no-such-flag": True}, stamp(1))
-    with pytest.raises(WriteRefused, match="found 0.3, expected true or false"):
+    with pytest.raises(WriteRefused, match=r"found 0\.3, expected true or false"):
         server.switches.write({server.flag: 0.3}, stamp(1))
     assert server.unleash.flag(server.flag).strategies == []
-    with pytest.raises(TargetUnavailable, match='404 .*no feature named "no-such-flag"'):
+    with pytest.raises(TargetUnavailable, match=r'404 .*no feature named "no-such-flag"'):
         UnleashRouter(server.unleash, "no-such-flag").read()
 
 
@@ -162,7 +163,7 @@ def test_a_rollout_that_is_no_percentage(server: Server) -> None:
 
 
 def test_a_wrong_token_or_environment(server: Server) -> None:
-    with pytest.raises(TargetUnavailable, match="401 .* check address, names and token"):
+    with pytest.raises(TargetUnavailable, match=r"401 .* check address, names and token"):
         Unleash(server.unleash.url, "nobody").flags()
     with pytest.raises(TargetUnavailable, match="no environment 'moon'"):
         Unleash(server.unleash.url, server.token, environment="moon").flag(server.flag)
