@@ -30,7 +30,7 @@ _SAID = re.compile(
     re.IGNORECASE,
 )
 """A secret that is not known, but announced as servers do in their answers: `"apiToken": "…"`, `Authorization: Bearer …`."""
-_USERINFO = re.compile(r"(?<=://)([^\s:/@]*):(?!\[)[^\s/@]+@")
+_USERINFO = re.compile(r"(?<=://)([^\s:/@]*):(?!\[|\*{3}@)[^\s/@]+@")
 _WORD = re.compile(r"[^/?#&=:@,;\s]+")
 
 _known: dict[str, str] = {}

@@ -55,7 +55,7 @@ def check(context: Context) -> Check:
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def database_url() -> Iterator[str]:
     """A PostgreSQL with a table of three rows; its folder is a short path, because the socket in it has to be."""
     folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")
