@@ -6,6 +6,7 @@ Objects are plain JSON, so that fields which this client does not know are kept.
 """
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -185,10 +186,11 @@ def refuse_stale(found: Object, stamp: Stamp, where: str) -> None:
 def _configured(context: str | None) -> client.Configuration:
     made = client.Configuration()
     try:
-        if context is None:
+        file = os.environ.get("KUBECONFIG")  # read now: the client reads it when it is imported
+        if context is None and file is None:
             config.load_config(client_configuration=made)  # type: ignore[no-untyped-call]
         else:
-            config.load_kube_config(context=context, client_configuration=made)  # type: ignore[no-untyped-call]
+            config.load_kube_config(file, context=context, client_configuration=made)  # type: ignore[no-untyped-call]
     except config.ConfigException as error:
         raise SettingsError(f"no Kubernetes configuration ({error}); set KUBECONFIG, or run in a pod") from error
     made.retries = False

@@ -1,6 +1,7 @@
 """Steps of a plan on targets of every kind, from the plan's text to the target and back: Envoy's cohorts, HAProxy's header,
 a Deployment and a route on Kubernetes, flags in Unleash."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
@@ -11,11 +12,12 @@ from chrysalis.clock import utc_now
 from chrysalis.errors import TargetUnavailable
 from chrysalis.sandbox.haproxy import BACKEND
 from chrysalis.sandbox.sandbox import Sandbox
-from chrysalis.targets.envoy_routes import CookieCohort, HeaderOverride, Routing
+from chrysalis.targets.base import Stamp
+from chrysalis.targets.envoy_routes import Clusters, CookieCohort, HeaderOverride, Routing, render
 from tasks.safety import make_safe
 from tasks.workspace import Workspace, open_ledger
 from tests.metrics.servers import serving
-from tests.sandbox.fixtures import running_sandbox, sandbox
+from tests.sandbox.fixtures import running_sandbox, sandbox, until
 from tests.targets.fake_kubernetes import FakeKubernetes, deployment, http_route
 from tests.targets.fake_unleash import ADMIN, FakeUnleash
 from tests.targets.haproxies import Running, haproxy, running
@@ -43,10 +45,14 @@ phases:
 
 
 def stepped(target: str, steps: str) -> Stepped:
-    """A rollout on this target, with these steps; somebody watches."""
-    rollout = Stepped(PLAN.format(target=target.strip(), steps=indent(steps.strip(), " " * 6).strip()))
+    """A rollout on this target, with these steps."""
+    return Stepped(PLAN.format(target=target.strip(), steps=indent(steps.strip(), " " * 6).strip()))
+
+
+def watched(rollout: Stepped, name: str) -> str:
+    """Run a step that needs somebody who watches."""
     open_ledger().beat("watch", detail={"blind": []}, now=utc_now())
-    return rollout
+    return rollout.run(name)
 
 
 ENVOY = """
@@ -60,20 +66,30 @@ COHORTS = """
 """
 
 
-def test_cohorts_on_envoy(home: Path, sandbox: Sandbox) -> None:
-    admin, file = sandbox.state.urls["envoy_admin"], sandbox.state.paths["route_file"]
-    rollout = stepped(ENVOY % (admin, file), COHORTS)
-    both, beta = (HeaderOverride("x-canary", "on"), HeaderOverride("x-staff", "yes")), CookieCohort("cohort", "beta")
+@pytest.fixture
+def edge(sandbox: Sandbox) -> Iterator[Sandbox]:
+    """Its route is at the end as nobody's: a rollout's token is newer than those of the sandbox's other users."""
+    yield sandbox
+    fresh = sandbox.layout.route_file.with_name(".fresh")
+    fresh.write_text(json.dumps(render(Routing(0), "sandbox:0:start", Clusters())))
+    fresh.rename(sandbox.layout.route_file)
     with sandbox.router() as router:
+        until(lambda: router.read().stamp == Stamp(0, "sandbox", "start"))
+
+
+def test_cohorts_on_envoy(home: Path, edge: Sandbox) -> None:
+    rollout = stepped(ENVOY % (edge.state.urls["envoy_admin"], edge.state.paths["route_file"]), COHORTS)
+    both, beta = (HeaderOverride("x-canary", "on"), HeaderOverride("x-staff", "yes")), CookieCohort("cohort", "beta")
+    with edge.router() as router:
         assert rollout.run("open") == "header x-canary: on and cohort staff reach the canary"
         assert router.read_routing() == Routing(0, both)
-        assert rollout.run("some") == "weight 0 % → 5 % of beta, read back"
+        assert watched(rollout, "some") == "weight 0 % → 5 % of beta, read back"
         assert router.read_routing() == Routing(5, both, beta)
         assert rollout.run("closed") == "no header and no cohort reaches the canary"
         assert router.read_routing() == Routing(5, (), beta)
         rollout.undo("closed")
         assert router.read_routing() == Routing(5, both, beta)
-        assert rollout.run("all") == "weight 5 % → 10 %, read back"
+        assert watched(rollout, "all") == "weight 5 % → 10 %, read back"
         assert router.read_routing() == Routing(10, both)
         rollout.undo("open")
         assert router.read_routing() == Routing(10)
@@ -127,8 +143,7 @@ def kubernetes(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKube
     fake.act()
     with serving(fake) as server:
         (home / "kubeconfig").write_text(KUBECONFIG % server.url)
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(home / "kubeconfig"))
-        monkeypatch.setattr("kubernetes.config.KUBE_CONFIG_DEFAULT_LOCATION", str(home / "kubeconfig"), raising=False)
+        monkeypatch.setenv("KUBECONFIG", str(home / "kubeconfig"))
         yield fake
 
 
@@ -137,14 +152,14 @@ def test_a_rollout_on_kubernetes(home: Path, kubernetes: FakeKubernetes) -> None
     assert rollout.run("deploy") == "1 runs beside nothing: 1 on 2 replica(s), revision 2"
     assert rollout.run("configure") == "MODE=hybrid, SEARCH=True"
     assert rollout.run("more") == "1 on 10 replica(s), revision 3"
-    assert rollout.run("share") == "weight 0 % → 5 %, read back"
+    assert watched(rollout, "share") == "weight 0 % → 5 %, read back"
     workspace = Workspace.open(rollout.id, rollout.token)
     assert make_safe(workspace, 0, actor="watch", cause="errors") == {"pods": 0}
     rules = kubernetes.get("httproutes", "web")["spec"]["rules"]
     assert [one["weight"] for rule in rules[:2] for one in rule["backendRefs"] if one["name"] == "canary"] == [0, 0]
     assert rollout.undo("configure") == "put back MODE=legacy, SEARCH=None"
     assert workspace.switchboard("pods").read() == {"MODE": "legacy"}
-    assert rollout.undo("deploy") == "1.0 on 10 replica(s), revision 4"
+    assert rollout.undo("deploy") == "1.0 on 10 replica(s), revision 5"
     kubernetes.forbidden = {"get deployments"}
     with pytest.raises(TargetUnavailable, match="check its name and the role's rights"):
         workspace.switchboard("pods").read()
@@ -165,7 +180,7 @@ def test_flags_and_a_share_in_unleash(home: Path, monkeypatch: pytest.MonkeyPatc
         for name in ("search", "rollout"):
             fake.flags[name] = {"production": {"enabled": False, "strategies": []}}
         assert rollout.run("switched") == "search=True"
-        assert rollout.run("share") == "weight 0 % → 5 %, read back"
+        assert watched(rollout, "share") == "weight 0 % → 5 %, read back"
         assert switchboard.read() == {"search": True, "rollout": True}
         assert rollout.undo("switched") == "put back search=False"
         assert switchboard.read() == {"search": False, "rollout": True}
