@@ -26,11 +26,13 @@ from chrysalis.targets.http_api import HttpApiSwitchboard
 from chrysalis.targets.operator import HttpOperator, Operator
 from chrysalis.targets.share import ShareRouter
 from chrysalis.targets.sql_flags import SqlFlagsSwitchboard
-from chrysalis.targets.unleash import Unleash, UnleashRouter, UnleashSwitchboard
+from chrysalis.targets.unleash import UnleashRouter, UnleashSwitchboard
+from chrysalis.targets.unleash_api import Unleash
 
 if TYPE_CHECKING:
-    from chrysalis.targets.kubernetes import DeploymentEnvironment, DeploymentOperator
+    from chrysalis.targets.kubernetes import DeploymentOperator
     from chrysalis.targets.kubernetes_api import Cluster
+    from chrysalis.targets.kubernetes_environment import DeploymentEnvironment
 
 Variables = Mapping[str, str]
 
@@ -213,7 +215,8 @@ def _deployment(
     namespace: str, context: str | None, name: str, container: str | None
 ) -> "tuple[DeploymentEnvironment, DeploymentOperator]":
     cluster = _cluster(namespace, context)
-    from chrysalis.targets.kubernetes import DeploymentEnvironment, DeploymentOperator
+    from chrysalis.targets.kubernetes import DeploymentOperator
+    from chrysalis.targets.kubernetes_environment import DeploymentEnvironment
 
     return DeploymentEnvironment(cluster, name, container), DeploymentOperator(cluster, name, container)
 

@@ -14,8 +14,9 @@ from kubernetes.client.exceptions import ApiException
 
 from chrysalis.errors import StaleToken, TargetUnavailable, WriteNotVerified, WriteRefused
 from chrysalis.targets.base import Split, Stamp
-from chrysalis.targets.kubernetes import DeploymentEnvironment, DeploymentOperator, text_of, version_of, with_version
+from chrysalis.targets.kubernetes import DeploymentOperator, version_of, with_version
 from chrysalis.targets.kubernetes_api import STAMP, Cluster
+from chrysalis.targets.kubernetes_environment import DeploymentEnvironment, text_of
 from chrysalis.targets.kubernetes_route import HttpRouteRouter
 from tests.metrics.servers import LoopbackServer, closed_port, serving
 from tests.targets.fake_kubernetes import FakeKubernetes, deployment, http_route

@@ -15,7 +15,8 @@ import pytest
 
 from chrysalis.errors import StaleToken, TargetUnavailable, WriteNotVerified, WriteRefused
 from chrysalis.targets.base import Split, Stamp
-from chrysalis.targets.unleash import Unleash, UnleashRouter, UnleashSwitchboard
+from chrysalis.targets.unleash import UnleashRouter, UnleashSwitchboard
+from chrysalis.targets.unleash_api import Unleash
 from tests.metrics.servers import closed_port, serving
 from tests.targets.fake_unleash import ADMIN, CLIENT, FakeUnleash
 
