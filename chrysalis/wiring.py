@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chrysalis.effects.database.programs import Programs
 from chrysalis.errors import SettingsError
@@ -22,9 +23,16 @@ from chrysalis.targets.envoy import EnvoyRouter
 from chrysalis.targets.envoy_routes import Clusters, HeaderOverride
 from chrysalis.targets.haproxy import HaproxyRouter
 from chrysalis.targets.http_api import HttpApiSwitchboard
-from chrysalis.targets.operator import HttpOperator
+from chrysalis.targets.operator import HttpOperator, Operator
 from chrysalis.targets.share import ShareRouter
 from chrysalis.targets.sql_flags import SqlFlagsSwitchboard
+from chrysalis.targets.unleash import UnleashRouter, UnleashSwitchboard
+from chrysalis.targets.unleash_api import Unleash
+
+if TYPE_CHECKING:
+    from chrysalis.targets.kubernetes import DeploymentOperator
+    from chrysalis.targets.kubernetes_api import Cluster
+    from chrysalis.targets.kubernetes_environment import DeploymentEnvironment
 
 Variables = Mapping[str, str]
 
@@ -34,16 +42,20 @@ def router(plan: Plan, name: str, variables: Variables) -> TrafficRouter:
     where = f"{plan.name}: target {name}"
     match plan.targets[name]:
         case parts.Envoy() as spec:
-            header = _header(spec.header)
             admin_url, route_file = (fill_in(text, variables, where=where) for text in (spec.admin_url, spec.route_file))
-            return _envoy(admin_url, route_file, header, spec.cohort_cookie)
+            clusters = Clusters(sticky_header=spec.user_header, sticky_cookie=spec.cohort_cookie)
+            return _envoy(admin_url, route_file, spec.header, clusters, tuple(spec.cohorts.items()))
         case parts.Haproxy() as spec:
             socket, routes = (fill_in(text, variables, where=where) for text in (spec.socket, spec.routes))
             return HaproxyRouter(Path(socket), spec.backend, Path(routes), header=spec.header is not None)
         case parts.SqlFlags() as spec:
             return ShareRouter(_sql_flags(fill_in(spec.url, variables, where=where), spec.table), spec.share)
+        case parts.Unleash(share=str(share)) as spec:
+            return UnleashRouter(_unleash_of(spec, variables, where), share, stickiness=spec.stickiness)
+        case parts.Kubernetes(route=str(route)) as spec:
+            return _http_route(spec.namespace, spec.context, route, spec.canary, spec.stable)
         case other:
-            wanted = "use an envoy, haproxy or sql_flags target"
+            wanted = "use envoy, haproxy, sql_flags, kubernetes with a route, or unleash with a share"
             raise SettingsError(f"{where} is a {type(other).__name__}, which routes no traffic; {wanted}")
 
 
@@ -55,8 +67,12 @@ def switchboard(plan: Plan, name: str, variables: Variables) -> Switchboard:
             return _http_api(fill_in(spec.url, variables, where=where), spec.path)
         case parts.SqlFlags() as spec:
             return _sql_flags(fill_in(spec.url, variables, where=where), spec.table)
+        case parts.Kubernetes() as spec:
+            return _deployment(spec.namespace, spec.context, spec.deployment, spec.container)[0]
+        case parts.Unleash() as spec:
+            return UnleashSwitchboard(_unleash_of(spec, variables, where))
         case other:
-            wanted = "use an http_api or sql_flags target"
+            wanted = "use an http_api, kubernetes, sql_flags or unleash target"
             raise SettingsError(f"{where} is a {type(other).__name__}, which has no values to set; {wanted}")
 
 
@@ -70,12 +86,14 @@ def database_url(plan: Plan, name: str, variables: Variables) -> str:
             raise SettingsError(f"{where} is a {type(other).__name__}, not a database; use a database target")
 
 
-def operator(plan: Plan, name: str, variables: Variables) -> HttpOperator:
+def operator(plan: Plan, name: str, variables: Variables) -> Operator:
     """What can be operated by name: layers, versions, regions. Raises SettingsError for another kind of target."""
     where = f"{plan.name}: target {name}"
     match plan.targets[name]:
         case parts.Layers() | parts.Versions() | parts.Regions() as spec:
             return _operator(fill_in(spec.url, variables, where=where))
+        case parts.Kubernetes() as spec:
+            return _deployment(spec.namespace, spec.context, spec.deployment, spec.container)[1]
         case other:
             raise SettingsError(f"{where} is a {type(other).__name__}, which has no operations by name")
 
@@ -145,17 +163,17 @@ def sources(plan: Plan, variables: Variables) -> Mapping[str, MetricSource]:
     return built
 
 
-def _header(text: str | None) -> tuple[str, str] | None:
-    if text is None:
-        return None
-    name, _, value = text.partition(":")
-    return name.strip(), value.strip()
-
-
 @cache
-def _envoy(admin_url: str, route_file: str, header: tuple[str, str] | None, cookie: str | None) -> EnvoyRouter:
-    overrides = () if header is None else (HeaderOverride(*header),)
-    return EnvoyRouter(admin_url, Path(route_file), clusters=Clusters(sticky_cookie=cookie), overrides=overrides)
+def _envoy(
+    admin_url: str, route_file: str, header: str | None, clusters: Clusters, cohorts: tuple[tuple[str, str], ...]
+) -> EnvoyRouter:
+    return EnvoyRouter(
+        admin_url,
+        Path(route_file),
+        clusters=clusters,
+        overrides=() if header is None else (HeaderOverride.parse(header),),
+        cohorts={name: HeaderOverride.parse(text) for name, text in cohorts},
+    )
 
 
 @cache
@@ -166,6 +184,49 @@ def _http_api(url: str, path: str) -> HttpApiSwitchboard:
 @cache
 def _sql_flags(url: str, table: str) -> SqlFlagsSwitchboard:
     return SqlFlagsSwitchboard(url, table)
+
+
+def _unleash_of(spec: parts.Unleash, variables: Variables, where: str) -> Unleash:
+    url, token = fill_in(spec.url, variables, where=where), fill_in(spec.token, variables, where=where, secret=True)
+    given = spec.client_token
+    client_token = None if given is None else fill_in(given, variables, where=where, secret=True)
+    return _unleash(url, token, spec.project, spec.environment, client_token)
+
+
+@cache
+def _unleash(url: str, token: str, project: str, environment: str, client_token: str | None) -> Unleash:
+    return Unleash(url, token, project=project, environment=environment, client_token=client_token)
+
+
+# The client is an extra, and takes a second to import: only plans with such a target need it.
+
+
+@cache
+def _cluster(namespace: str, context: str | None) -> "Cluster":
+    try:
+        from chrysalis.targets.kubernetes_api import Cluster
+    except ImportError as error:
+        raise SettingsError(f"a kubernetes target needs its client ({error}); install chrysalis[kubernetes]") from error
+    return Cluster(namespace, context=context)
+
+
+@cache
+def _deployment(
+    namespace: str, context: str | None, name: str, container: str | None
+) -> "tuple[DeploymentEnvironment, DeploymentOperator]":
+    cluster = _cluster(namespace, context)
+    from chrysalis.targets.kubernetes import DeploymentOperator
+    from chrysalis.targets.kubernetes_environment import DeploymentEnvironment
+
+    return DeploymentEnvironment(cluster, name, container), DeploymentOperator(cluster, name, container)
+
+
+@cache
+def _http_route(namespace: str, context: str | None, name: str, canary: str, stable: str) -> TrafficRouter:
+    cluster = _cluster(namespace, context)
+    from chrysalis.targets.kubernetes_route import HttpRouteRouter
+
+    return HttpRouteRouter(cluster, name, canary=canary, stable=stable)
 
 
 @cache

@@ -1,49 +1,66 @@
-"""Who reaches the canary besides the weighted share: everybody with a header, or nobody. The weight stays as it is."""
+"""Who reaches the canary besides the weighted share: everybody with a header, everybody of a cohort, or nobody. The weight
+stays as it is, and so does the cohort that it is taken from."""
+
+from collections.abc import Sequence
+from typing import Any
 
 from chrysalis.errors import SettingsError
 from chrysalis.plan import PlannedStep
 from chrysalis.plan.steps import SetRoute
 from chrysalis.targets.envoy import EnvoyRouter
-from chrysalis.targets.envoy_routes import HeaderOverride, Routing
+from chrysalis.targets.envoy_routes import Cohort, CookieCohort, HeaderOverride
+from chrysalis.targets.haproxy import HaproxyRouter
 from tasks.step import Before, Done, step_task
 from tasks.workspace import Workspace
 
 
 def read_before(workspace: Workspace, planned: PlannedStep, spec: SetRoute) -> Before:
-    routing = _router(workspace, spec).read_routing()
-    return {"overrides": [[one.header, one.value] for one in routing.overrides]}
+    router = _router(workspace, spec)
+    if isinstance(router, HaproxyRouter):
+        return {"header": router.read().bypassed}
+    overrides = router.read_routing().overrides
+    return {
+        "overrides": [[one.header, one.value] for one in overrides if isinstance(one, HeaderOverride)],
+        "cohorts": [[one.cookie, one.cohort] for one in overrides if isinstance(one, CookieCohort)],
+    }
 
 
 def run(workspace: Workspace, planned: PlannedStep, spec: SetRoute, before: Before) -> Done:
-    """Write the overrides and read them back. Raises WriteRefused, WriteNotVerified, TargetUnavailable, StaleToken."""
-    overrides = (_override(spec.header),) if spec.enabled and spec.header else ()
-    _write(workspace, spec, planned.id, overrides)
-    return Done(f"header {spec.header} reaches the canary" if overrides else "no header reaches the canary")
+    """Write the routes and read them back. Raises WriteRefused, WriteNotVerified, TargetUnavailable, StaleToken."""
+    router, stamp = _router(workspace, spec), workspace.stamp(planned.id)
+    header, cohort = (spec.header, spec.cohort) if spec.enabled else (None, None)
+    if isinstance(router, HaproxyRouter):
+        router.write_routing(router.read().canary_percent, header is not None, stamp)
+    else:
+        opened: list[Cohort] = [] if header is None else [HeaderOverride.parse(header)]
+        router.write_overrides((*opened, *(() if cohort is None else (router.cohort(cohort),))), stamp)
+    named = [f"header {header}"] * (header is not None) + [f"cohort {cohort}"] * (cohort is not None)
+    return Done(f"{' and '.join(named)} reach{'' if len(named) > 1 else 'es'} the canary" if named else _NOBODY)
+
+
+_NOBODY = "no header and no cohort reaches the canary"
 
 
 def undo(workspace: Workspace, planned: PlannedStep, spec: SetRoute, before: Before) -> str:
-    """Put back the overrides that stood before."""
-    overrides = tuple(HeaderOverride(header, value) for header, value in before.get("overrides") or ())
-    _write(workspace, spec, f"undo.{planned.id}", overrides)
+    """Put back the routes that stood before."""
+    router, stamp = _router(workspace, spec), workspace.stamp(f"undo.{planned.id}")
+    if isinstance(router, HaproxyRouter):
+        header = bool(before.get("header"))
+        router.write_routing(router.read().canary_percent, header, stamp)
+        return f"the header's way is {'open' if header else 'closed'}, as before"
+    overrides = (*_each(HeaderOverride, before.get("overrides")), *_each(CookieCohort, before.get("cohorts")))
+    router.write_overrides(overrides, stamp)
     return f"{len(overrides)} override(s), as before"
 
 
-def _write(workspace: Workspace, spec: SetRoute, step_id: str, overrides: tuple[HeaderOverride, ...]) -> None:
-    router = _router(workspace, spec)
-    router.write_routing(Routing(router.read().canary_percent, overrides), workspace.stamp(step_id))
+def _each(kind: type[HeaderOverride] | type[CookieCohort], pairs: Sequence[Any] | None) -> list[Cohort]:
+    return [kind(name, value) for name, value in pairs or ()]
 
 
-def _override(text: str) -> HeaderOverride:
-    name, colon, value = text.partition(":")
-    if not colon:
-        raise SettingsError(f"header {text!r}: expected `name: value`, such as `x-canary: on`")
-    return HeaderOverride(name.strip(), value.strip())
-
-
-def _router(workspace: Workspace, spec: SetRoute) -> EnvoyRouter:
+def _router(workspace: Workspace, spec: SetRoute) -> EnvoyRouter | HaproxyRouter:
     router = workspace.router(spec.target)
-    if not isinstance(router, EnvoyRouter):
-        raise SettingsError(f"target {spec.target} routes no header; use an envoy target")
+    if not isinstance(router, EnvoyRouter | HaproxyRouter):
+        raise SettingsError(f"target {spec.target} routes no header; use an envoy or haproxy target")
     return router
 
 

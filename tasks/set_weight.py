@@ -9,6 +9,7 @@ from chrysalis.clock import utc_now
 from chrysalis.plan import PlannedStep
 from chrysalis.plan.steps import SetWeight
 from chrysalis.targets.base import Split
+from chrysalis.targets.envoy import EnvoyRouter
 from tasks.step import Before, Done, Waiting, retry_later, step_task
 from tasks.workspace import Workspace, written_from_memory
 
@@ -28,10 +29,15 @@ def run(workspace: Workspace, planned: PlannedStep, spec: SetWeight, before: Bef
     now_percent = split.canary_percent
     if spec.to > now_percent and (missing := watch_missing(workspace) or not_journaled(workspace, split)):
         return retry_later(workspace, planned, missing)
-    written = router.write(spec.to, workspace.stamp(planned.id))
+    stamp = workspace.stamp(planned.id)
+    if isinstance(router, EnvoyRouter):
+        written = router.write_for(spec.to, spec.audience, stamp)
+    else:
+        written = router.write(spec.to, stamp)
     record_weight(workspace, planned.phase, written.canary_percent, f"{spec.target} at {written.canary_percent} %")
     detail = {"before": {"percent": before.get("percent")}, "percent": written.canary_percent}
-    return Done(f"weight {now_percent} % → {written.canary_percent} %, read back", detail)
+    of = f" of {spec.audience}" if spec.audience and written.canary_percent else ""
+    return Done(f"weight {now_percent} % → {written.canary_percent} %{of}, read back", detail)
 
 
 def undo(workspace: Workspace, planned: PlannedStep, spec: SetWeight, before: Before) -> str:

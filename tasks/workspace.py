@@ -22,7 +22,7 @@ from chrysalis.plan.parts import ManualSource
 from chrysalis.plan.steps import SetWeight
 from chrysalis.settings import Settings
 from chrysalis.targets.base import Stamp, Switchboard, TrafficRouter
-from chrysalis.targets.operator import HttpOperator
+from chrysalis.targets.operator import Operator
 from gates.condition import Condition
 from gates.observation import Need, Observations, Unavailable
 from tasks.entered import EnteredSource, recorded
@@ -154,7 +154,7 @@ class Workspace:
     def database_url(self, name: str) -> str:
         return wiring.database_url(self.plan, name, self.variables)
 
-    def operator(self, name: str) -> HttpOperator:
+    def operator(self, name: str) -> Operator:
         return wiring.operator(self.plan, name, self.variables)
 
     def database(self, name: str) -> wiring.ServiceDatabase:

@@ -50,6 +50,12 @@ class Envoy(Spec):
     cohort_cookie: str | None = Field(
         default=None, description="cookie that keeps a user on one side, also when the share grows"
     )
+    user_header: str | None = Field(
+        default=None, description="header that names the user, for the same; where sent it counts"
+    )
+    cohorts: dict[Name, str] = Field(
+        default_factory=dict, description="`name: value` of the header of each cohort; any other is known by the cookie"
+    )
 
 
 class Haproxy(Spec):
@@ -69,11 +75,15 @@ class HttpApi(Spec):
 
 
 class Kubernetes(Spec):
-    """A Deployment: environment variables, replicas, undo; or the weights of a Gateway API route."""
+    """A Deployment: environment variables, versions, replicas, undo; and the weights of a Gateway API route."""
 
     namespace: str = "default"
     deployment: str
-    route: str | None = None
+    container: str | None = Field(default=None, description="the first one of the pod when not given")
+    route: str | None = Field(default=None, description="the HTTPRoute whose weights are set")
+    canary: str = Field(default="canary", description="the canary's Service in the route")
+    stable: str = Field(default="stable", description="the other one")
+    context: str | None = Field(default=None, description="of the kubeconfig; the current one when not given")
 
 
 class SqlFlags(Spec):
@@ -85,11 +95,15 @@ class SqlFlags(Spec):
 
 
 class Unleash(Spec):
-    """Feature flags in Unleash."""
+    """Feature flags in Unleash: on and off, and the gradual rollout of one of them."""
 
     url: str
     project: str = "default"
     environment: str = "production"
+    token: str = Field(default="${UNLEASH_TOKEN}", description="an admin token")
+    client_token: str | None = Field(default=None, description="a backend token: to see what services get")
+    share: str | None = Field(default=None, description="the flag whose rollout set_weight sets")
+    stickiness: str = Field(default="default", description="what keeps a user on one side: userId, sessionId, …")
 
 
 class Database(Spec):

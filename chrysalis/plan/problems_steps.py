@@ -32,7 +32,7 @@ ABLE: dict[type[kinds.Step], tuple[type, ...]] = {
     kinds.SetFlag: parts.SWITCHBOARDS,
     kinds.SetWeight: parts.ROUTERS,
     kinds.Ramp: parts.ROUTERS,
-    kinds.SetRoute: parts.ROUTERS,
+    kinds.SetRoute: (parts.Envoy, parts.Haproxy),
     kinds.Operate: (*(parts.Layers, parts.Versions, parts.Database, parts.Regions, parts.Kubernetes, parts.HttpApi),),
 }
 """Which targets a kind of step can be done on."""
@@ -115,6 +115,10 @@ def _names(plan: Plan, at: Location, step: kinds.Step) -> Iterator[Found]:
             yield (*at, "report"), unknown("report", step.report, plan.reports)
         case kinds.Repeat() | kinds.WaitUntil():
             yield from _by_the_clock(plan, at, step)
+        case kinds.SetWeight() | kinds.Ramp():
+            yield from _share(plan, at, step)
+        case kinds.SetRoute():
+            yield from _route(plan, at, step)
         case kinds.SetMode() if step.ladder not in plan.ladders:
             yield (*at, "ladder"), unknown("ladder", step.ladder, plan.ladders)
         case kinds.SetMode() if step.to not in (modes := plan.ladders[step.ladder].modes):
@@ -142,6 +146,41 @@ def _by_the_clock(plan: Plan, at: Location, step: kinds.Repeat | kinds.WaitUntil
     elif not plan.operations[step.operation].steps:
         said = f"found operation {step.operation!r}, which is a rollback, expected one with steps to repeat"
         yield (*at, "operation"), said
+
+
+def _share(plan: Plan, at: Location, step: kinds.SetWeight | kinds.Ramp) -> Iterator[Found]:
+    match plan.targets[step.target]:
+        case parts.Unleash(share=None):
+            yield (*at, "target"), f"found target {step.target!r} without `share`, expected the flag whose rollout it sets"
+        case parts.Kubernetes(route=None):
+            yield (
+                (*at, "target"),
+                f"found target {step.target!r} without `route`, expected the HTTPRoute whose weights it sets",
+            )
+    if isinstance(step, kinds.SetWeight) and step.audience is not None:
+        yield from _cohort(plan, step.target, (*at, "audience"), step.audience)
+
+
+def _route(plan: Plan, at: Location, step: kinds.SetRoute) -> Iterator[Found]:
+    if step.cohort is not None:
+        yield from _cohort(plan, step.target, (*at, "cohort"), step.cohort)
+    target = plan.targets[step.target]
+    if isinstance(target, parts.Haproxy) and step.enabled and step.header != target.header:
+        said = (
+            f"found header {step.header!r}, expected {target.header!r}: HAProxy's configuration routes that one and no other"
+        )
+        yield (*at, "header"), said
+
+
+def _cohort(plan: Plan, name: str, at: Location, cohort: str) -> Iterator[Found]:
+    target = plan.targets[name]
+    if not isinstance(target, parts.Envoy):
+        yield at, f"found cohort {cohort!r} on target {name!r}, a {type(target).__name__}; only an Envoy tells cohorts apart"
+    elif cohort not in target.cohorts and target.cohort_cookie is None:
+        said = (
+            f"found cohort {cohort!r}, which nothing tells apart; expected it in `cohorts` of target {name!r}, or a cookie"
+        )
+        yield at, f"{said} for it: `cohort_cookie`"
 
 
 def _layers(plan: Plan, at: Location, step: kinds.Activate | kinds.Deactivate | kinds.Waves) -> Iterator[Found]:

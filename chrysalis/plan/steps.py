@@ -109,7 +109,7 @@ class Ramp(Step):
 
 
 class SetRoute(Step):
-    """Who reaches the canary besides the weighted share: a header, a cookie, a cohort; or nobody."""
+    """Who reaches the canary besides the weighted share: all with a header, all of a cohort; or nobody."""
 
     target: str = "traffic"
     header: str | None = None

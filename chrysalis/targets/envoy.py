@@ -4,8 +4,9 @@ A route file rather than Envoy's runtime: it survives a restart and a kill, and 
 own id. The write holds a file lock, so that of two processes one is first and the other sees its stamp. Two things decide
 about a stale token: what Envoy has loaded, and the file itself, which counts when Envoy cannot be asked.
 
-A share of 0 is a kill: the header overrides go with it, because a weight of 0 alone leaves them in place. `write_routing`
-is the way to say "0 percent, but these headers".
+A share of 0 is a kill: the overrides go with it, because a weight of 0 alone leaves them in place, and so does the cohort
+that the share was taken from. Any other share leaves both as they stand. `write_routing` is the way to say "0 percent, but
+these headers", `write_for` to say whose share it is.
 
 With the admin interface out of reach, a write that takes traffic off the canary still goes into the file, since Envoy reads
 it without the admin; it raises TargetUnavailable all the same, as nobody has seen it take effect. A write that adds traffic
@@ -16,23 +17,37 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
-from chrysalis.errors import StaleToken, TargetUnavailable, WriteNotVerified, WriteRefused
+from chrysalis.errors import SettingsError, StaleToken, TargetUnavailable, WriteNotVerified, WriteRefused
 from chrysalis.targets.base import SideCounters, Split, Stamp
-from chrysalis.targets.envoy_routes import Clusters, HeaderOverride, Loaded, Routing, loaded, render, written
+from chrysalis.targets.envoy_routes import (
+    Clusters,
+    Cohort,
+    CookieCohort,
+    HeaderOverride,
+    Loaded,
+    Routing,
+    loaded,
+    render,
+    written,
+)
 
 POLL_S = 0.001
 _REJECTIONS = ("update_rejected", "update_failure")
 
 
 class EnvoyRouter:
-    """A TrafficRouter over one Envoy. `overrides` hold whenever the share is above 0."""
+    """A TrafficRouter over one Envoy. `overrides` hold whenever the share is above 0.
+
+    A cohort that is not in `cohorts` is known by the sticky cookie of `clusters`.
+    """
 
     def __init__(
         self,
@@ -40,13 +55,15 @@ class EnvoyRouter:
         route_file: Path,
         *,
         clusters: Clusters | None = None,
-        overrides: tuple[HeaderOverride, ...] = (),
+        overrides: tuple[Cohort, ...] = (),
+        cohorts: Mapping[str, Cohort] | None = None,
         timeout_s: float = 2.0,
     ) -> None:
         self.admin_url = admin_url.rstrip("/")
         self.route_file = route_file
         self.clusters = clusters or Clusters()
         self.overrides = overrides
+        self.cohorts = dict(cohorts or {})
         self.timeout_s = timeout_s
         self._client = httpx.Client(base_url=self.admin_url, timeout=timeout_s, trust_env=False)
 
@@ -68,21 +85,43 @@ class EnvoyRouter:
         """The same with the overrides. Raises TargetUnavailable."""
         return self._loaded().routing
 
+    def cohort(self, name: str) -> Cohort:
+        """Who belongs to it. Raises SettingsError when nothing says that."""
+        if name in self.cohorts:
+            return self.cohorts[name]
+        if self.clusters.sticky_cookie is None:
+            known = ", ".join(sorted(self.cohorts)) or "none"
+            raise SettingsError(f"envoy {self.admin_url} knows no cohort {name!r}, it has: {known}; name a cohort_cookie")
+        return CookieCohort(self.clusters.sticky_cookie, name)
+
     def write(self, canary_percent: int, stamp: Stamp) -> Split:
-        """Set the share and read it back; 0 removes the overrides too. Safe to repeat.
+        """Set the share and read it back; of the same users as before, 0 removes the overrides too. Safe to repeat.
 
         Raises StaleToken, WriteRefused, WriteNotVerified, TargetUnavailable.
         """
-        return self.write_routing(Routing(canary_percent, self.overrides if canary_percent > 0 else ()), stamp)
+        return self._write(lambda now: self._share(canary_percent, now, now.audience), stamp)
+
+    def write_for(self, canary_percent: int, audience: str | None, stamp: Stamp) -> Split:
+        """Set the share, taken from that cohort alone (None: from all users); raises as `write`, and SettingsError."""
+        cohort = None if audience is None else self.cohort(audience)
+        return self._write(lambda now: self._share(canary_percent, now, cohort), stamp)
+
+    def write_overrides(self, overrides: tuple[Cohort, ...], stamp: Stamp) -> Split:
+        """Set who bypasses the share, and leave the share as it is; raises as `write`."""
+        return self._write(lambda now: replace(now, overrides=overrides), stamp)
 
     def write_routing(self, routing: Routing, stamp: Stamp) -> Split:
-        """Set share and overrides exactly as given and read them back; raises as `write`."""
-        if not 0 <= routing.canary_percent <= 100:
-            raise WriteRefused(
-                f"envoy {self.admin_url}: a share of {routing.canary_percent} % is not within 0-100 %; nothing changed"
-            )
+        """Set share, overrides and audience exactly as given and read them back; raises as `write`."""
+        return self._write(lambda _: routing, stamp)
+
+    def _share(self, canary_percent: int, now: Routing, audience: Cohort | None) -> Routing:
+        if canary_percent == 0:
+            return Routing(0)
+        return Routing(canary_percent, tuple(dict.fromkeys((*self.overrides, *now.overrides))), audience)
+
+    def _write(self, change: Callable[[Routing], Routing], stamp: Stamp) -> Split:
         with self._locked():
-            return self._write_locked(routing, stamp)
+            return self._write_locked(change, stamp)
 
     def counters(self) -> Mapping[str, SideCounters]:
         """Envoy's running totals by side, `canary` and `stable`. Raises TargetUnavailable."""
@@ -102,7 +141,7 @@ class EnvoyRouter:
             )
         return totals
 
-    def _write_locked(self, routing: Routing, stamp: Stamp) -> Split:
+    def _write_locked(self, change: Callable[[Routing], Routing], stamp: Stamp) -> Split:
         before = self._file_content()
         on_file = written(json.loads(before), self.clusters) if before else None
         self._refuse_stale(on_file, stamp)
@@ -110,16 +149,25 @@ class EnvoyRouter:
             now = self._loaded()
             rejected_before = self._rejections()
         except TargetUnavailable as unreachable:
-            self._write_blind(routing, stamp, on_file, unreachable)
+            if on_file is not None:
+                self._write_blind(self._valid(change(on_file.routing)), stamp, on_file, unreachable)
             raise
         self._refuse_stale(now, stamp)
+        routing = self._valid(change(now.routing))
         wanted = Loaded(routing, str(stamp))
         if now != wanted or on_file != wanted:
             self._replace_file(render(routing, str(stamp), self.clusters))
         return self._verify(wanted, rejected_before, before)
 
-    def _write_blind(self, routing: Routing, stamp: Stamp, on_file: Loaded | None, cause: TargetUnavailable) -> None:
-        if on_file is None or not _takes_off(routing, on_file.routing):
+    def _valid(self, routing: Routing) -> Routing:
+        if not 0 <= routing.canary_percent <= 100:
+            raise WriteRefused(
+                f"envoy {self.admin_url}: a share of {routing.canary_percent} % is not within 0-100 %; nothing changed"
+            )
+        return routing
+
+    def _write_blind(self, routing: Routing, stamp: Stamp, on_file: Loaded, cause: TargetUnavailable) -> None:
+        if not _takes_off(routing, on_file.routing):
             return
         self._replace_file(render(routing, str(stamp), self.clusters))
         raise TargetUnavailable(
@@ -246,7 +294,8 @@ def _try_lock(handle: int) -> bool:
 
 
 def _takes_off(routing: Routing, current: Routing) -> bool:
-    return routing.canary_percent <= current.canary_percent and set(routing.overrides) <= set(current.overrides)
+    fewer = routing.canary_percent <= current.canary_percent and set(routing.overrides) <= set(current.overrides)
+    return fewer and (routing.canary_percent == 0 or current.audience in (None, routing.audience))
 
 
 def _split(state: Loaded) -> Split:
@@ -254,5 +303,14 @@ def _split(state: Loaded) -> Split:
 
 
 def _show(state: Loaded) -> str:
-    kept = ", ".join(f"{each.header}: {each.value}" for each in state.routing.overrides)
-    return f"{state.routing.canary_percent} % {'with ' + kept if kept else 'without overrides'} ({state.version})"
+    kept = ", ".join(_told(each) for each in state.routing.overrides)
+    of = "" if state.routing.audience is None else f" of {_told(state.routing.audience)}"
+    return f"{state.routing.canary_percent} %{of} {'with ' + kept if kept else 'without overrides'} ({state.version})"
+
+
+def _told(cohort: Cohort) -> str:
+    match cohort:
+        case HeaderOverride(header, value):
+            return f"{header}: {value}"
+        case CookieCohort(cookie, name):
+            return f"cookie {cookie}={name}"

@@ -11,7 +11,7 @@ operation must be safe to repeat: a worker that dies before it heard the answer 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -29,6 +29,19 @@ class Operated:
 
     summary: str
     state: Mapping[str, Any]
+
+
+class Operator(Protocol):
+    """Something with operations by name."""
+
+    def read(self) -> Mapping[str, Any]:
+        """What is now. Raises TargetUnavailable."""
+
+    def operate(self, action: str, arguments: Mapping[str, Any], stamp: Stamp, at_s: float | None = None) -> Operated:
+        """Do it and wait until it is done; safe to repeat. `at_s` is now by the plan's clock, for what is once a day.
+
+        Raises StaleToken, WriteRefused (unknown, or it failed), WriteNotVerified, TargetUnavailable.
+        """
 
 
 class HttpOperator:
@@ -49,10 +62,7 @@ class HttpOperator:
         return _content(answer)
 
     def operate(self, action: str, arguments: Mapping[str, Any], stamp: Stamp, at_s: float | None = None) -> Operated:
-        """Do it and wait until it is done; safe to repeat. `at_s` is now by the plan's clock, for what is once a day.
-
-        Raises StaleToken, WriteRefused (unknown, or it failed), TargetUnavailable.
-        """
+        """As Operator has it."""
         body = {"action": action, "arguments": dict(arguments), **({} if at_s is None else {"at_s": at_s})}
         answer = self._request("POST", "/operations", body=body, stamp=stamp)
         deadline = time.monotonic() + self.limit_s

@@ -134,6 +134,38 @@ def test_all_problems_at_once_in_the_order_of_the_document() -> None:
     assert ["helth" in found[0], "60 %" in found[1], "never" in found[2]] == [True] * 3
 
 
+ENVOY = 'traffic: {envoy: {admin_url: "${ENVOY_ADMIN_URL}", route_file: "${ENVOY_ROUTE_FILE}"}}'
+COOKIE = ENVOY.replace('}"}}', '}", cohort_cookie: c}}')
+HAPROXY = 'traffic: {haproxy: {socket: s, backend: b, routes: r, header: "x-canary: on"}}'
+WEIGHT, AUDIENCE = "- set_weight: 30%", "- set_weight: {to: 30%, audience: beta}"
+
+
+@pytest.mark.parametrize(
+    ("target", "steps", "said"),
+    [
+        (COOKIE, AUDIENCE, ""),
+        (COOKIE.replace("cohort_cookie: c", 'cohorts: {beta: "x-beta: on"}'), AUDIENCE, ""),
+        (ENVOY, AUDIENCE, "set_weight.audience: found cohort 'beta', which nothing tells apart"),
+        (ENVOY, f"- set_route: {{cohort: beta}}\n      {WEIGHT}", "set_route.cohort: found cohort 'beta', which nothing"),
+        (HAPROXY, AUDIENCE, "found cohort 'beta' on target 'traffic', a Haproxy; only an Envoy tells cohorts apart"),
+        (HAPROXY, f'- set_route: {{header: "x-canary: on"}}\n      {WEIGHT}', ""),
+        (
+            HAPROXY,
+            f'- set_route: {{header: "x-other: on"}}\n      {WEIGHT}',
+            "found header 'x-other: on', expected 'x-canary",
+        ),
+        ("traffic: {unleash: {url: u}}", WEIGHT, "found target 'traffic' without `share`"),
+        ("traffic: {unleash: {url: u, share: s}}", WEIGHT, ""),
+        ("traffic: {unleash: {url: u, share: s}}", f"- set_route: {{}}\n      {WEIGHT}", "expected a Envoy or Haproxy"),
+        ("traffic: {kubernetes: {deployment: web}}", WEIGHT, "found target 'traffic' without `route`"),
+        ("traffic: {kubernetes: {deployment: web, route: web}}", WEIGHT, ""),
+    ],
+)
+def test_what_a_step_needs_of_its_target(target: str, steps: str, said: str) -> None:
+    found = lines(changed(ENVOY, target, text=changed(WEIGHT, steps)))
+    assert found == [] if not said else [line for line in found if said in line], found
+
+
 @pytest.mark.parametrize(
     ("steps", "said"),
     [

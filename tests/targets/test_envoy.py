@@ -98,42 +98,6 @@ def test_a_canary_for_a_header_alone(router: EnvoyRouter, sandbox: Sandbox) -> N
     assert set(sides(sandbox)) == {"stable"}
 
 
-def test_users_stay_on_their_side_when_the_share_grows(sandbox: Sandbox) -> None:
-    """By the hash of a header, the canary's users at 20 percent are among those at 60."""
-    users = [f"user-{number}" for number in range(40)]
-
-    def on_canary() -> set[str]:
-        return {user for user in users if sides(sandbox, 1, x_user_id=user) == ["canary"]}
-
-    admin = sandbox.state.urls["envoy_admin"]
-    with EnvoyRouter(admin, sandbox.layout.route_file, clusters=Clusters(sticky_header="x-user-id")) as router:
-        router.write(20, new_stamp())
-        few = on_canary()
-        assert few == on_canary()
-        router.write(60, new_stamp())
-        assert few < on_canary()
-
-
-def test_a_cohort_by_cookie_keeps_its_users_when_the_share_grows(sandbox: Sandbox) -> None:
-    """Envoy gives the cookie to whoever comes without one; the cohort of 10 percent is part of that of 30."""
-    admin, url = sandbox.state.urls["envoy_admin"], sandbox.state.urls["service"]
-    cookies = [f"user-{number}" for number in range(60)]
-
-    def cohort() -> set[str]:
-        return {one for one in cookies if sides(sandbox, 1, cookie=f"cohort={one}") == ["canary"]}
-
-    with EnvoyRouter(admin, sandbox.layout.route_file, clusters=Clusters(sticky_cookie="cohort")) as router:
-        router.write(10, new_stamp())
-        few = cohort()
-        router.write(30, new_stamp())
-        many = cohort()
-        assert few < many < set(cookies)
-        with httpx.Client(base_url=url) as newcomer:
-            first = newcomer.get("/work")
-            assert "cohort" in first.cookies
-            assert {newcomer.get("/work").headers["x-side"] for _ in range(20)} == {first.headers["x-side"]}
-
-
 @pytest.mark.parametrize("percent", [-1, 101, 150])
 def test_a_share_outside_0_to_100_is_refused(router: EnvoyRouter, percent: int) -> None:
     """Before anything is written."""

@@ -8,21 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chrysalis.targets.base import Stamp
-from chrysalis.targets.envoy_routes import Clusters, HeaderOverride, Loaded, Routing, loaded, render, written
+from chrysalis.targets.envoy_routes import Clusters, CookieCohort, HeaderOverride, Loaded, Routing, loaded, render, written
 
 names = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=12)
+cohorts = st.builds(HeaderOverride, names, names) | st.builds(CookieCohort, names, st.text("ab-_.+ü", min_size=1))
 routings = st.builds(
-    Routing, st.integers(0, 100), st.lists(st.builds(HeaderOverride, names, names), max_size=3, unique=True).map(tuple)
+    Routing, st.integers(0, 100), st.lists(cohorts, max_size=3, unique=True).map(tuple), st.none() | cohorts
 )
-clusters_kinds = st.sampled_from([Clusters(), Clusters("blue", "green"), Clusters(sticky_header="x-user-id")])
+clusters_kinds = st.builds(
+    Clusters, st.just("blue"), st.just("green"), st.none() | st.just("x-user-id"), st.none() | st.just("cohort")
+)
 
 
 def as_envoy_dumps(content: dict[str, Any]) -> dict[str, Any]:
     """The config dump for a route file: weights of zero are left out, as Envoy does."""
     configuration = copy.deepcopy(content["resources"][0])
-    for share in configuration["virtual_hosts"][0]["routes"][-1]["route"]["weighted_clusters"]["clusters"]:
-        if share["weight"] == 0:
-            del share["weight"]
+    for route in configuration["virtual_hosts"][0]["routes"]:
+        for share in route["route"].get("weighted_clusters", {}).get("clusters", ()):
+            if share["weight"] == 0:
+                del share["weight"]
     return {"configs": [{"version_info": content["version_info"], "route_config": configuration}]}
 
 
