@@ -26,6 +26,8 @@ TRIES = 3
 OPERATE = "operate"
 """The kind of the request in the ledger, for an operation that the watch starts."""
 WATCH = "watch"
+SCHEDULE = "schedule"
+"""Who asks when the plan's clock does."""
 AGAIN_AFTER = timedelta(minutes=2)
 """How long the watch waits for an operation that it had started before it has it started again."""
 
@@ -68,18 +70,22 @@ def suggested(workspace: Workspace, trigger: str) -> str:
     return "\n".join(lines)
 
 
-def run(rollout_id: str, name: str, by: str, perform: Perform = without_prefect) -> Iterator[str]:
+def run(
+    rollout_id: str, name: str, by: str, perform: Perform = without_prefect, *, scheduled: bool = False
+) -> Iterator[str]:
     """Run an operation's steps in order; yields a line per step, and how long it took.
 
-    A weight is only ever lowered here: the way up is the plan's. What the watch asked for needs nobody's permission. Raises
-    SettingsError for an unknown operation, TargetError, NotAllowed once the rollout has ended, or when `by` may not.
+    A weight is only ever lowered here: the way up is the plan's. What the watch asked for or the plan has `scheduled` needs
+    nobody's permission, and what is scheduled goes on after the rollout completed.
+
+    Raises SettingsError for an unknown operation, TargetError, NotAllowed once the rollout has ended, or when `by` may not.
     """
     workspace = Workspace.open(rollout_id, 0)
     asked = requests_for(workspace, name)
-    if not any(one.by == by for one in asked):
+    if not scheduled and not any(one.by == by for one in asked):
         require("operate", by, rollout_id)
     require_known(workspace.plan, name, workspace.plan.operations, "operation")
-    if not workspace.rollout.active:
+    if not workspace.rollout.active and not (scheduled and workspace.rollout.outcome == "completed"):
         raise NotAllowed(f"{rollout_id} ended {workspace.rollout.outcome}; start a rollout, or change the target by hand")
     operation, began = workspace.plan.operations[name], time.monotonic()
     try:

@@ -14,6 +14,7 @@ from chrysalis.clock import utc_now
 from chrysalis.effects.database import restores
 from chrysalis.effects.database.backups import take_backup
 from chrysalis.effects.database.programs import Address, Programs
+from chrysalis.errors import SettingsError
 from chrysalis.sandbox import postgres, redis, standby, tls
 from chrysalis.sandbox.install import PROJECT
 from chrysalis.sandbox.layout import Layout
@@ -63,7 +64,7 @@ def prepare(sandbox: Sandbox) -> Mapping[str, str]:
         "SERVICE_DATABASE_URL": url,
         "BACKUPS": str(backups),
         "TRIAD_HOST": f"{tls.HOST}:{(sandbox.folder / 'tls' / 'port').read_text()}",
-        "SSL_CERT_FILE": str(sandbox.folder / "tls" / tls.AUTHORITY),
+        "TLS_AUTHORITY": str(sandbox.folder / "tls" / tls.AUTHORITY),
         "TRIAD_DR_URL": sandbox.fleet.url("beta"),
     }
     _load_alerts(sandbox)
@@ -101,8 +102,16 @@ def _load_alerts(sandbox: Sandbox) -> None:
     told = {"PROMETHEUS_URL": sandbox.state.urls["prometheus"]}
     program = (sys.executable, "-m", "chrysalis.cli", "plan", "rules", str(PLAN))
     said = subprocess.run(
-        program, env={**os.environ, **told}, capture_output=True, text=True, timeout=RULES_TIMEOUT_S, check=True, cwd=PROJECT
+        program,
+        env={**os.environ, **told},
+        capture_output=True,
+        text=True,
+        timeout=RULES_TIMEOUT_S,
+        check=False,
+        cwd=PROJECT,
     )
+    if said.returncode != 0:
+        raise SettingsError(f"`chrysalis plan rules {PLAN}` ended with {said.returncode}: {said.stderr.strip()}")
     rules = sandbox.folder / "rules"
     rules.mkdir(exist_ok=True)
     (rules / "triad.yml").write_text(said.stdout)
