@@ -19,7 +19,7 @@ from chrysalis.plan import Plan, parts
 from chrysalis.settings import fill_in
 from chrysalis.targets.base import Switchboard, TrafficRouter
 from chrysalis.targets.envoy import EnvoyRouter
-from chrysalis.targets.envoy_routes import HeaderOverride
+from chrysalis.targets.envoy_routes import Clusters, HeaderOverride
 from chrysalis.targets.haproxy import HaproxyRouter
 from chrysalis.targets.http_api import HttpApiSwitchboard
 from chrysalis.targets.operator import HttpOperator
@@ -35,9 +35,8 @@ def router(plan: Plan, name: str, variables: Variables) -> TrafficRouter:
     match plan.targets[name]:
         case parts.Envoy() as spec:
             header = _header(spec.header)
-            return _envoy(
-                fill_in(spec.admin_url, variables, where=where), fill_in(spec.route_file, variables, where=where), header
-            )
+            admin_url, route_file = (fill_in(text, variables, where=where) for text in (spec.admin_url, spec.route_file))
+            return _envoy(admin_url, route_file, header, spec.cohort_cookie)
         case parts.Haproxy() as spec:
             socket, routes = (fill_in(text, variables, where=where) for text in (spec.socket, spec.routes))
             return HaproxyRouter(Path(socket), spec.backend, Path(routes), header=spec.header is not None)
@@ -154,9 +153,9 @@ def _header(text: str | None) -> tuple[str, str] | None:
 
 
 @cache
-def _envoy(admin_url: str, route_file: str, header: tuple[str, str] | None) -> EnvoyRouter:
+def _envoy(admin_url: str, route_file: str, header: tuple[str, str] | None, cookie: str | None) -> EnvoyRouter:
     overrides = () if header is None else (HeaderOverride(*header),)
-    return EnvoyRouter(admin_url, Path(route_file), overrides=overrides)
+    return EnvoyRouter(admin_url, Path(route_file), clusters=Clusters(sticky_cookie=cookie), overrides=overrides)
 
 
 @cache

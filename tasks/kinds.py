@@ -17,6 +17,7 @@ from tasks.record_baseline import record_baseline
 from tasks.restore import restore
 from tasks.run_command import run_command
 from tasks.set_flag import set_flag
+from tasks.set_mode import set_mode
 from tasks.set_route import set_route
 from tasks.set_weight import set_weight
 from tasks.skip_when import skip_when
@@ -39,6 +40,7 @@ KINDS: dict[str, StepKind] = {
         deactivate,
         operate,
         set_flag,
+        set_mode,
         smoke_test,
         load_test,
         set_route,

@@ -151,13 +151,19 @@ def ask_for_mode(rollout_id: str, mode: str, *, ladder: str, by: str, reason: st
         raise SettingsError(f"ladder {name} of {rollout_id} has no mode {mode!r}; it has: {', '.join(ladders[name].modes)}")
     if not workspace.rollout.active:
         raise NotAllowed(f"{rollout_id} ended {workspace.rollout.outcome}; nothing of it is watched any more")
-    for earlier in workspace.ledger.open_requests(rollout_id):
-        if earlier.kind == SET_MODE and earlier.arguments["ladder"] == name:
-            workspace.ledger.settle_request(earlier.id, f"{by} asks for {mode} instead", now=utc_now(), by=by)
-    asked = {"ladder": name, "mode": mode}
-    workspace.ledger.request(rollout_id, SET_MODE, by=by, reason=reason, arguments=asked, now=utc_now())
+    request_mode(workspace, name, mode, by=by, reason=reason)
     guarded = any(one.rollout.id == rollout_id and one.armed_at is not None for one in workspace.ledger.guarded())
     return f"{name} goes to {mode} " + ("at the watch's next look" if guarded else "once it can reach anybody")
+
+
+def request_mode(workspace: Workspace, ladder: str, mode: str, *, by: str, reason: str) -> None:
+    """Write down for the watch that a ladder is to be moved; of two wishes the later one counts."""
+    ledger, rollout_id = workspace.ledger, workspace.rollout.id
+    for earlier in ledger.open_requests(rollout_id):
+        if earlier.kind == SET_MODE and earlier.arguments["ladder"] == ladder:
+            ledger.settle_request(earlier.id, f"{by} asks for {mode} instead", now=utc_now(), by=by)
+    asked = {"ladder": ladder, "mode": mode}
+    ledger.request(rollout_id, SET_MODE, by=by, reason=reason, arguments=asked, now=utc_now())
 
 
 def modes_now(rollout_id: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from chrysalis.targets.base import Stamp
 from tasks import prefect_api
 from tasks.lifecycle import register
 from tasks.report import report
-from tasks.workspace import TOKENS_PER_ROLLOUT, Workspace, open_ledger
+from tasks.workspace import TOKENS_PER_ROLLOUT, Workspace, open_ledger, plan_of
 
 GOOD, BAD = "2.0.0", "2.1.0"
 """The version that completes, and the one that is taken back."""
@@ -101,12 +101,11 @@ class Demo:
             "memory_mb": {"all": round(memory.all_of_it / 1e6), "watch": round(memory.watch / 1e6)},
         }
 
-    def _soaks(self, rollout_id: str, step_id: str) -> bool:
-        return any(
-            wait.step_id == step_id and wait.is_open and wait.watched_s
-            for wait in self.ledger.waits(rollout_id)
-            if wait.kind == "soak"
-        )
+    def _soaks(self, rollout_id: str, named: str) -> bool:
+        """Whether the rollout is watched in the soak of that phase and name."""
+        plan = plan_of(rollout_id)
+        soaks = [wait for wait in self.ledger.waits(rollout_id) if wait.kind == "soak" and wait.is_open and wait.watched_s]
+        return any(f"{(step := plan.step(wait.step_id)).phase}.{step.title}" == named for wait in soaks)
 
     def _report(self, rollout_id: str, began: float) -> dict[str, Any]:
         told = report(Workspace.open(rollout_id, 0))

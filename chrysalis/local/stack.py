@@ -16,7 +16,7 @@ import httpx
 
 from chrysalis.errors import SettingsError
 from chrysalis.local.processes import Processes
-from chrysalis.sandbox import postgres
+from chrysalis.sandbox import postgres, service_tool
 from chrysalis.sandbox.ports import free_ports
 from chrysalis.sandbox.profiles import Profile
 from chrysalis.sandbox.sandbox import Sandbox
@@ -54,6 +54,8 @@ def sandbox_variables(sandbox: Sandbox) -> dict[str, str]:
         "SERVICE_WAL_ARCHIVE": str(sandbox.layout.wal_archive),
         **_fleet_variables(sandbox),
         "POSTGRES_PROGRAMS": str(postgres.programs()),
+        "SERVICE_COMMAND": str(service_tool.script(sandbox)),
+        "SERVICE_REPORTS": str(sandbox.reports),
         "SERVICE_REPOSITORY": str(_repository(sandbox.folder / "repository")),
         "PROMETHEUS_URL": state.urls["prometheus"],
         "SCRAPE_INTERVAL_S": str(SandboxSettings.load_from(sandbox.folder).scrape_interval_s),

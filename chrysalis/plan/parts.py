@@ -47,7 +47,9 @@ class Envoy(Spec):
     admin_url: str
     route_file: str
     header: str | None = Field(default=None, description="`name: value` that routes to the canary whatever the weight")
-    cohort_cookie: str | None = Field(default=None, description="cookie that keeps a user on one side")
+    cohort_cookie: str | None = Field(
+        default=None, description="cookie that keeps a user on one side, also when the share grows"
+    )
 
 
 class Haproxy(Spec):

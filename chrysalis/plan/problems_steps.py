@@ -115,6 +115,10 @@ def _names(plan: Plan, at: Location, step: kinds.Step) -> Iterator[Found]:
             yield (*at, "report"), unknown("report", step.report, plan.reports)
         case kinds.Repeat() | kinds.WaitUntil():
             yield from _by_the_clock(plan, at, step)
+        case kinds.SetMode() if step.ladder not in plan.ladders:
+            yield (*at, "ladder"), unknown("ladder", step.ladder, plan.ladders)
+        case kinds.SetMode() if step.to not in (modes := plan.ladders[step.ladder].modes):
+            yield (*at, "to"), unknown(f"mode of ladder {step.ladder}", step.to, modes)
         case kinds.RecordBaseline():
             yield from each_known((*at, "metrics"), "metric", step.metrics, plan.metrics)
         case kinds.Notify():

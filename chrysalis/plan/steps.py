@@ -52,6 +52,7 @@ __all__ = [
     "Restore",
     "RunCommand",
     "SetFlag",
+    "SetMode",
     "SetRoute",
     "SetWeight",
     "SignOff",
@@ -78,6 +79,13 @@ class SetFlag(Step):
 
     target: str
     values: dict[str, Scalar] = Field(min_length=1)
+
+
+class SetMode(Step):
+    """Move a ladder of the plan to one of its modes, from any rung, also one that it does not leave by itself."""
+
+    ladder: str
+    to: str
 
 
 class SetWeight(Step):
@@ -225,6 +233,7 @@ STEP_KINDS: dict[str, type[Step]] = {
     "activate": Activate,
     "deactivate": Deactivate,
     "set_flag": SetFlag,
+    "set_mode": SetMode,
     "smoke_test": SmokeTest,
     "load_test": LoadTest,
     "set_weight": SetWeight,
@@ -264,6 +273,7 @@ RUNNABLE = frozenset(
         "waves",
         "operate",
         "set_flag",
+        "set_mode",
         "smoke_test",
         "load_test",
         "set_route",

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from math import floor
 from pathlib import Path
 
 from chrysalis.sandbox.files import JsonFile, write_json
@@ -62,6 +63,11 @@ class Connection:
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
+
+
+def _whole(amount: float) -> int:
+    """Rounded down, with room for what floating point loses."""
+    return floor(amount + 1e-9)
 
 
 async def _read_chunks(reader: asyncio.StreamReader) -> None:
@@ -132,7 +138,7 @@ class Generator:
             self._shed += 1
             return
         self._sent += 1
-        with_header = self._sent * self._header_share % 1 < self._header_share
+        with_header = _whole(self._sent * self._header_share) > _whole((self._sent - 1) * self._header_share)
         task = asyncio.create_task(self._one(self._idle.pop(), self._sent % USERS, with_header=with_header))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -92,6 +92,13 @@ class Sandbox:
         return self.layout.folder
 
     @property
+    def reports(self) -> Path:
+        """Where the service's pipeline leaves what it found."""
+        folder = self.folder / "reports"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    @property
     def part_names(self) -> tuple[str, ...]:
         """Every part that can be stopped and started."""
         fleet = Fleet.load(self.folder)

@@ -31,10 +31,19 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What a router is doing: the canary's share of the traffic in percent (0-100), and who wrote it."""
+    """What a router is doing: the canary's share of the traffic in percent (0-100), and who wrote it.
+
+    `bypassed` is true while a route (a header's) reaches the canary whatever the share is.
+    """
 
     canary_percent: int
     stamp: Stamp | None = None
+    bypassed: bool = False
+
+    @property
+    def reaches_canary(self) -> bool:
+        """Whether any request does."""
+        return self.canary_percent > 0 or self.bypassed
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,8 +62,7 @@ class EnvoyRouter:
 
     def read(self) -> Split:
         """What Envoy itself says it does now. Raises TargetUnavailable."""
-        now = self._loaded()
-        return Split(now.routing.canary_percent, now.stamp)
+        return _split(self._loaded())
 
     def read_routing(self) -> Routing:
         """The same with the overrides. Raises TargetUnavailable."""
@@ -140,7 +139,7 @@ class EnvoyRouter:
         while True:
             now = self._loaded()
             if now == wanted:
-                return Split(now.routing.canary_percent, now.stamp)
+                return _split(now)
             if self._rejections() > rejected_before:
                 reason = self._put_back(before)
                 raise WriteRefused(
@@ -248,6 +247,10 @@ def _try_lock(handle: int) -> bool:
 
 def _takes_off(routing: Routing, current: Routing) -> bool:
     return routing.canary_percent <= current.canary_percent and set(routing.overrides) <= set(current.overrides)
+
+
+def _split(state: Loaded) -> Split:
+    return Split(state.routing.canary_percent, state.stamp, bypassed=bool(state.routing.overrides))
 
 
 def _show(state: Loaded) -> str:

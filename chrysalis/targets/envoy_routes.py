@@ -11,6 +11,8 @@ from typing import Any
 from chrysalis.targets.base import Stamp
 
 ROUTE_CONFIGURATION = "local"
+COOKIE_LIVES = f"{90 * 24 * 3600}s"
+"""Longer than a rollout takes: a user whose cookie ran out might change sides."""
 _TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 _METADATA = "chrysalis"
 
@@ -33,11 +35,13 @@ class Routing:
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """The names of Envoy's clusters for the two sides, and the header that keeps a user on one side, if any."""
+    """The names of Envoy's clusters for the two sides, and what keeps a user on one side, if anything: a header that the
+    client sends, or a cookie, which Envoy gives to whoever comes without one."""
 
     stable: str = "stable"
     canary: str = "canary"
     sticky_header: str | None = None
+    sticky_cookie: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ def _override_route(override: HeaderOverride, version: str, clusters: Clusters) 
 
 
 def _weighted_route(canary_percent: int, version: str, clusters: Clusters) -> dict[str, Any]:
-    # The canary stands first: with a sticky header, the users in [0, percent) stay in it when the percentage grows.
+    # The canary stands first: of users who stick, those in [0, percent) stay in it when the percentage grows.
     shares = [("canary", clusters.canary, canary_percent), ("stable", clusters.stable, 100 - canary_percent)]
     weighted: dict[str, Any] = {
         "clusters": [
@@ -100,9 +104,14 @@ def _weighted_route(canary_percent: int, version: str, clusters: Clusters) -> di
         ]
     }
     action: dict[str, Any] = {"weighted_clusters": weighted, "timeout": "10s"}
+    by: list[dict[str, Any]] = []
     if clusters.sticky_header is not None:
+        by.append({"header": {"header_name": clusters.sticky_header}})
+    if clusters.sticky_cookie is not None:
+        by.append({"cookie": {"name": clusters.sticky_cookie, "ttl": COOKIE_LIVES, "path": "/"}})
+    if by:
         weighted["use_hash_policy"] = True
-        action["hash_policy"] = [{"header": {"header_name": clusters.sticky_header}}]
+        action["hash_policy"] = by
     return {"match": {"prefix": "/"}, "route": action, "metadata": _metadata(version), "stat_prefix": "weighted"}
 
 

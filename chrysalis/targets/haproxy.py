@@ -34,12 +34,9 @@ class HaproxyRouter:
         """What HAProxy itself says. Raises TargetUnavailable."""
         canary, stable = self._weights()
         whole = canary + stable
-        stamp = Stamp.parse(self._entries().get("stamp", ""))
-        return Split(round(100 * canary / whole) if whole else 0, stamp)
-
-    def overridden(self) -> bool:
-        """Whether the header reaches the canary now. Raises TargetUnavailable."""
-        return self._entries().get("header") == "on"
+        entries = self._entries()
+        stamp = Stamp.parse(entries.get("stamp", ""))
+        return Split(round(100 * canary / whole) if whole else 0, stamp, bypassed=entries.get("header") == "on")
 
     def write(self, canary_percent: int, stamp: Stamp) -> Split:
         """Set the share and read it back; 0 closes the header's way, too. Safe to repeat.
@@ -67,9 +64,9 @@ class HaproxyRouter:
         ).strip()
         if said:
             raise WriteRefused(f"{where}: refused {canary_percent} %: {said}")
-        now, open_ = self.read(), self.overridden()
-        if now != Split(canary_percent, stamp) or open_ is not header:
-            found = f"{now.canary_percent} %, header {'on' if open_ else 'off'}, by {now.stamp}"
+        now = self.read()
+        if now != Split(canary_percent, stamp, header):
+            found = f"{now.canary_percent} %, header {'on' if now.bypassed else 'off'}, by {now.stamp}"
             wanted = f"{canary_percent} %, header {'on' if header else 'off'}, by {stamp}"
             raise WriteNotVerified(f"{where}: wrote {wanted}, reads back {found}")
         return now

@@ -28,6 +28,11 @@ def router(sandbox: Sandbox) -> Iterator[EnvoyRouter]:
         yield router
 
 
+def shown(percent: int, stamp: Stamp) -> Split:
+    """What the fixture's router reads back: its header is open whenever the share is above 0."""
+    return Split(percent, stamp, bypassed=percent > 0)
+
+
 def sides(sandbox: Sandbox, count: int = 40, **headers: str) -> list[str]:
     """Which side answered each of so many requests."""
     given = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -39,15 +44,15 @@ def sides(sandbox: Sandbox, count: int = 40, **headers: str) -> list[str]:
 def test_a_write_reads_back_as_written(router: EnvoyRouter, percent: int) -> None:
     """Every share, the edges included."""
     stamp = new_stamp()
-    assert router.write(percent, stamp) == Split(percent, stamp)
-    assert router.read() == Split(percent, stamp)
+    assert router.write(percent, stamp) == shown(percent, stamp)
+    assert router.read() == shown(percent, stamp)
 
 
 def test_the_same_share_by_another_writer_is_seen_as_theirs(router: EnvoyRouter) -> None:
     """Envoy itself would not notice a file that differs only in its version."""
     router.write(30, new_stamp("hybrid.01"))
     later = new_stamp("hybrid.02")
-    assert router.write(30, later) == Split(30, later)
+    assert router.write(30, later) == shown(30, later)
 
 
 def test_repeating_a_write_changes_no_file(router: EnvoyRouter) -> None:
@@ -55,7 +60,7 @@ def test_repeating_a_write_changes_no_file(router: EnvoyRouter) -> None:
     stamp = new_stamp()
     router.write(30, stamp)
     before = router.route_file.stat().st_ino
-    assert router.write(30, stamp) == Split(30, stamp)
+    assert router.write(30, stamp) == shown(30, stamp)
     assert router.route_file.stat().st_ino == before
 
 
@@ -65,7 +70,7 @@ def test_a_stale_token_changes_nothing(router: EnvoyRouter) -> None:
     router.write(0, new)
     with pytest.raises(StaleToken, match=f"token {old.token} .* older than {new.token}"):
         router.write(50, old)
-    assert router.read() == Split(0, new)
+    assert router.read() == shown(0, new)
 
 
 def test_traffic_follows_the_share(router: EnvoyRouter, sandbox: Sandbox) -> None:
@@ -86,8 +91,9 @@ def test_a_kill_removes_the_override(router: EnvoyRouter, sandbox: Sandbox) -> N
 
 
 def test_a_canary_for_a_header_alone(router: EnvoyRouter, sandbox: Sandbox) -> None:
-    """0 percent of the rest, all of those with the header."""
-    router.write_routing(Routing(0, (STAFF,)), new_stamp())
+    """0 percent of the rest, all of those with the header; and it says that the header bypasses the weight."""
+    split = router.write_routing(Routing(0, (STAFF,)), new_stamp())
+    assert (split.canary_percent, split.bypassed, split.reaches_canary) == (0, True, True)
     assert set(sides(sandbox, x_canary="on")) == {"canary"}
     assert set(sides(sandbox)) == {"stable"}
 
@@ -108,6 +114,26 @@ def test_users_stay_on_their_side_when_the_share_grows(sandbox: Sandbox) -> None
         assert few < on_canary()
 
 
+def test_a_cohort_by_cookie_keeps_its_users_when_the_share_grows(sandbox: Sandbox) -> None:
+    """Envoy gives the cookie to whoever comes without one; the cohort of 10 percent is part of that of 30."""
+    admin, url = sandbox.state.urls["envoy_admin"], sandbox.state.urls["service"]
+    cookies = [f"user-{number}" for number in range(60)]
+
+    def cohort() -> set[str]:
+        return {one for one in cookies if sides(sandbox, 1, cookie=f"cohort={one}") == ["canary"]}
+
+    with EnvoyRouter(admin, sandbox.layout.route_file, clusters=Clusters(sticky_cookie="cohort")) as router:
+        router.write(10, new_stamp())
+        few = cohort()
+        router.write(30, new_stamp())
+        many = cohort()
+        assert few < many < set(cookies)
+        with httpx.Client(base_url=url) as newcomer:
+            first = newcomer.get("/work")
+            assert "cohort" in first.cookies
+            assert {newcomer.get("/work").headers["x-side"] for _ in range(20)} == {first.headers["x-side"]}
+
+
 @pytest.mark.parametrize("percent", [-1, 101, 150])
 def test_a_share_outside_0_to_100_is_refused(router: EnvoyRouter, percent: int) -> None:
     """Before anything is written."""
@@ -123,7 +149,7 @@ def test_what_envoy_refuses_is_an_error_and_the_file_is_put_back(router: EnvoyRo
     router.write(30, stamp)
     with pytest.raises(WriteRefused, match="refused 10 %"):
         router.write_routing(Routing(10, (HeaderOverride("", "x"),)), new_stamp())
-    assert router.read() == Split(30, stamp)
+    assert router.read() == shown(30, stamp)
     assert json.loads(router.route_file.read_text())["version_info"] == str(stamp)
 
 
@@ -159,7 +185,7 @@ def test_with_a_frozen_envoy_traffic_is_taken_off_and_never_added(router: EnvoyR
                 impatient.write(0, kill)
     finally:
         sandbox.thaw_part("envoy")
-    until(lambda: router.read() == Split(0, kill))
+    until(lambda: router.read() == shown(0, kill))
     assert router.read_routing() == Routing(0)
 
 
@@ -173,7 +199,7 @@ def test_a_stale_token_is_refused_even_when_envoy_is_away(router: EnvoyRouter, s
             impatient.write(0, old)
     finally:
         sandbox.thaw_part("envoy")
-    assert router.read() == Split(30, new)
+    assert router.read() == shown(30, new)
 
 
 def test_the_share_outlasts_a_kill_of_envoy(router: EnvoyRouter, sandbox: Sandbox) -> None:
@@ -184,7 +210,7 @@ def test_the_share_outlasts_a_kill_of_envoy(router: EnvoyRouter, sandbox: Sandbo
     sandbox.kill_part("envoy")
     until(lambda: sandbox.state.pids.get("envoy", before) != before)
     until(lambda: _answers(router))
-    assert router.read() == Split(30, stamp)
+    assert router.read() == shown(30, stamp)
 
 
 def _answers(router: EnvoyRouter) -> bool:

@@ -113,10 +113,10 @@ def test_zero_is_a_kill_the_header_included(haproxy: Running) -> None:
     on = {"x-canary": "on"}
     assert haproxy.ask(4, on) == {"stable": 4}
     haproxy.router.write(10, stamp(1))
-    assert haproxy.router.overridden()
+    assert haproxy.router.read().bypassed
     assert haproxy.ask(4, on) == {"canary": 4}
     haproxy.router.write(0, stamp(2))
-    assert not haproxy.router.overridden()
+    assert not haproxy.router.read().bypassed
     assert haproxy.ask(20, on) == {"stable": 20}
 
 

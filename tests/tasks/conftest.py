@@ -24,14 +24,16 @@ class FakeRouter:
     percent: int
     trouble: Exception | None = None
     writes: list[Stamp] = field(default_factory=list)
+    bypassed: bool = False
 
     def read(self) -> Split:
         self._fail()
-        return Split(self.percent)
+        return Split(self.percent, bypassed=self.bypassed)
 
     def write(self, canary_percent: int, stamp: Stamp) -> Split:
         self._fail()
         self.percent = canary_percent
+        self.bypassed = self.bypassed and canary_percent > 0
         self.writes.append(stamp)
         return Split(canary_percent, stamp)
 

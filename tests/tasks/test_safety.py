@@ -33,3 +33,18 @@ def test_a_dry_run_changes_nothing_even_on_its_way_back(home: object) -> None:
     bench = rollout(dry_run=True)
     assert make_safe(bench, 0, actor="nadia", cause="") == {"traffic": 30}
     assert bench.fakes["traffic"].writes == []
+
+
+def test_at_no_weight_a_header_that_still_reaches_the_canary_is_taken_away(home: object) -> None:
+    bench = rollout(routers={"traffic": FakeRouter(0, bypassed=True)})
+    assert make_safe(bench, 0, actor="watch", cause="errors") == {"traffic": 0}
+    assert not bench.fakes["traffic"].bypassed
+    (action,) = bench.ledger.actions(bench.rollout.id)
+    assert action.before == {"traffic": 0, "traffic.bypassed": True}
+    assert action.after == {"traffic": 0, "traffic.bypassed": False}
+
+
+def test_a_header_stays_when_some_weight_stays(home: object) -> None:
+    bench = rollout(routers={"traffic": FakeRouter(50, bypassed=True)})
+    make_safe(bench, 30, actor="watch", cause="slow")
+    assert bench.fakes["traffic"].bypassed

@@ -1,6 +1,6 @@
 """The form of a profile: all that a system's sandbox has besides the parts that every sandbox has."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ class Incident:
     """What goes wrong in the second rollout of the demo, so that it is taken back."""
 
     during: str
-    """The id of the soak in which it begins, such as `hybrid.at_50`."""
+    """The phase and the name of the soak in which it begins, such as `hybrid.at_50`."""
     said: str
     """In a line, for who looks on."""
     begin: Callable[["Sandbox"], object]
@@ -42,6 +42,10 @@ def _no_parts(_: "Layout") -> "list[Part]":
     return []
 
 
+def _no_command(_: "Sandbox", __: Sequence[str]) -> int:
+    return 64
+
+
 def _nothing(_: "Sandbox") -> None:
     return None
 
@@ -60,6 +64,8 @@ class Profile:
     """Further processes; called once, in the process that keeps them."""
     prepare: Callable[["Sandbox"], Mapping[str, str]] = _no_variables
     """Files, tables and whatever else a rollout finds there; returns the variables that the plan needs besides."""
+    command: Callable[["Sandbox", Sequence[str]], int] = _no_command
+    """What `${SERVICE_COMMAND}` does with its arguments; returns the exit code."""
     between: Callable[["Sandbox"], object] = _nothing
     """What follows a completed rollout before the next version can come."""
     surveys: Mapping[str, float] = field(default_factory=dict)
@@ -67,8 +73,8 @@ class Profile:
     evidence: str = "seen in the sandbox"
     """What people give as evidence when they attest an item of a checklist."""
     incident: Incident | None = None
-    timeout_s: float = 240.0
-    """Real seconds that one rollout of the demo may take."""
+    timeout_s: float = 400.0
+    """Real seconds that one rollout of the demo may take, on a machine that is busy with other things."""
 
     @property
     def sandbox_settings(self) -> SandboxSettings:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+import httpx
 import psycopg
 
 from chrysalis.clock import utc_now
@@ -26,6 +27,7 @@ from chrysalis.sandbox.settings import SandboxSettings
 
 INSTANCES = {"alpha": "us-east", "beta": "us-west", "gamma": "eu-west"}
 DATABASE = "triad"
+CHANNELS = ("oncall", "operations", "engineering", "product", "change_board")
 PLAN = PROJECT / "deployments" / "triad" / "plan.yaml"
 RULES_TIMEOUT_S = 60
 
@@ -68,7 +70,15 @@ def prepare(sandbox: Sandbox) -> Mapping[str, str]:
         "TRIAD_DR_URL": sandbox.fleet.url("beta"),
     }
     _load_alerts(sandbox)
-    return variables
+    channels = {f"TRIAD_{name.upper()}_URL": f"file:{sandbox.folder / 'channels' / name}.jsonl" for name in CHANNELS}
+    return {**variables, **channels}
+
+
+def new_version(sandbox: Sandbox) -> None:
+    """The next version finds instances without layers: what the last one had brought is its own."""
+    for name in sandbox.fleet.ports:
+        nothing = {"layers": [], "frameworks_off": [], "value": 1.0, "orchestrations": 0}
+        httpx.put(sandbox.fleet.url(name) + "/state", json=nothing, timeout=5.0, trust_env=False).raise_for_status()
 
 
 def _make_database(server: str) -> str:
@@ -124,10 +134,12 @@ PROFILE = Profile(
     settings=SandboxSettings(service="triad", rate_rps=20.0, instances=INSTANCES, scrape_interval_s=0.5),
     parts=parts,
     prepare=prepare,
+    between=new_version,
     incident=Incident(
         "stage_1.alpha_and_beta",
         "an incident of the highest priority while R1 and R2 are on alpha and beta",
         lambda sandbox: sandbox.fleet_fault(p0_open=1.0),
         lambda sandbox: sandbox.fleet_fault(),
     ),
+    timeout_s=600.0,
 )
