@@ -78,7 +78,7 @@ EVERY = ("alpha", "beta", "gamma")
 def back(name: str, soak: str, *moves: Move, order: tuple[str, ...], speed: float = 40_000, **more: object) -> Case:
     """Into that soak, then what breaks it, then back."""
     return Case(
-        name, (at(soak, 400.0), *moves, going_back(120.0), mended()), order=order, speed=speed, back_within_s=1800, **more
+        name, (at(soak, 900.0), *moves, going_back(120.0), mended()), order=order, speed=speed, back_within_s=1800, **more
     )
 
 
@@ -92,20 +92,20 @@ SYSTEM = System(
         Case(
             "forward",
             (
-                at("stage_1.alpha_alone", 400.0),
+                at("stage_1.alpha_alone", 900.0),
                 layers("R1", "R2", on="alpha"),
                 layers(on="beta"),
-                at("stage_2.alpha_alone", 400.0),
+                at("stage_2.alpha_alone", 900.0),
                 layers("R1", "R2", "R3", on="alpha"),
                 layers("R1", "R2", on="gamma"),
-                at("stage_3_r4.alpha_alone", 400.0),
+                at("stage_3_r4.alpha_alone", 900.0),
                 layers("R1", "R2", "R3", "R4", on="alpha"),
                 layers("R1", "R2", "R3", on="beta"),
-                at("stage_3_expansion.all_three", 400.0),
+                at("stage_3_expansion.all_three", 900.0),
                 *(layers("R1", "R2", "R3", "R4", "R5", on=one) for one in EVERY),
-                at("stage_4.after_the_last_run", 400.0),
+                at("stage_4.after_the_last_run", 900.0),
                 *(layers("R1", "R2", "R3", "R4", "R5", "R6", on=one) for one in EVERY),
-                done("full_production.full_production", 400.0),
+                done("full_production.full_production", 900.0),
             ),
             outcome="completed",
             order=(
@@ -131,7 +131,7 @@ SYSTEM = System(
             "r6_is_not_worth_it",
             (
                 broken(r6_epsilon=0.43),
-                done("full_production.full_production", 700.0),
+                done("full_production.full_production", 1800.0),
                 layers("R1", "R2", "R3", "R4", "R5", on="alpha"),
                 mended(),
             ),
@@ -148,7 +148,7 @@ SYSTEM = System(
         Case(
             "alerts_playbooks_and_a_p0",
             (
-                at("stage_1.alpha_and_beta", 400.0),
+                at("stage_1.alpha_and_beta", 900.0),
                 *alert(ONCALL, "consensus_divergence", diverging="gamma"),
                 operation("force_consensus_sync", NADIA),
                 *alert(ONCALL, "error_rate_critical", error_rate=0.2),

@@ -29,7 +29,7 @@ INSTANCES = {"alpha": "us-east", "beta": "us-west", "gamma": "eu-west"}
 DATABASE = "triad"
 CHANNELS = ("oncall", "operations", "engineering", "product", "change_board")
 PLAN = PROJECT / "deployments" / "triad" / "plan.yaml"
-RULES_TIMEOUT_S = 60
+RULES_TIMEOUT_S = 300
 
 
 def parts(layout: Layout) -> list[Part]:
