@@ -20,7 +20,7 @@ from tasks.permission import require
 from tasks.rolling_back import ask
 from tasks.safety import make_safe
 from tasks.step import Done, Waiting, run_name
-from tasks.workspace import Workspace, require_known
+from tasks.workspace import Workspace, open_ledger, require_known
 
 TRIES = 3
 OPERATE = "operate"
@@ -146,17 +146,23 @@ def _settle(workspace: Workspace, asked: list[Request], outcome: str, by: str) -
 
 
 def _insist(rollout_id: str, step: PlannedStep, name: str, by: str, perform: Perform) -> str:
-    """Run a step under a token of its own; the rollout's own process, which works meanwhile, takes newer ones."""
+    """Run a step under the token that is held now: nothing is taken from the rollout's own process, which works meanwhile.
+    Where that began anew in between, the step is repeated under its token."""
     for _ in range(TRIES - 1):
         with contextlib.suppress(StaleToken):
-            return _run(Workspace.open(rollout_id, take_over(rollout_id)), step, name, by, perform)
-    return _run(Workspace.open(rollout_id, take_over(rollout_id)), step, name, by, perform)
+            return _run(_as_held(rollout_id), step, name, by, perform)
+    return _run(_as_held(rollout_id), step, name, by, perform)
+
+
+def _as_held(rollout_id: str) -> Workspace:
+    return Workspace.open(rollout_id, open_ledger().get(rollout_id).token or take_over(rollout_id))
 
 
 def _run(workspace: Workspace, step: PlannedStep, name: str, by: str, perform: Perform) -> str:
     rollout_id = workspace.rollout.id
     if isinstance(step.spec, SetWeight):
-        after = make_safe(workspace, step.spec.to, actor=by, cause=f"operation {name}")
+        taken = Workspace.open(rollout_id, take_over(rollout_id))
+        after = make_safe(taken, step.spec.to, actor=by, cause=f"operation {name}")
         return ", ".join(f"{router} {weight} %" for router, weight in after.items())
     outcome = perform(step, rollout_id, workspace.token)
     if isinstance(outcome, Waiting):

@@ -131,7 +131,7 @@ def _load_alerts(sandbox: Sandbox) -> None:
 PROFILE = Profile(
     "triad",
     speed=80_000,
-    settings=SandboxSettings(service="triad", rate_rps=20.0, instances=INSTANCES, scrape_interval_s=0.5),
+    settings=SandboxSettings(service="triad", rate_rps=20.0, instances=INSTANCES),
     parts=parts,
     prepare=prepare,
     between=new_version,
