@@ -2,12 +2,12 @@
 
 import httpx
 
-from tests.systems.moves import at, done, going_back, operation, set_off, told
+from tests.systems.moves import at, done, going_back, operation, set_off, taken_back, told
 from tests.systems.running import Running
 from tests.systems.table import Case, Move, System
 
 ONCALL, OPERATIONS = "TRIAD_ONCALL_URL", "TRIAD_OPERATIONS_URL"
-NADIA = "olga"
+OLGA = "olga"
 """Holds operations: may operate, roll back, and set triggers off."""
 
 
@@ -148,26 +148,26 @@ SYSTEM = System(
         Case(
             "alerts_playbooks_and_a_p0",
             (
-                at("stage_1.alpha_and_beta", 900.0),
+                at("stage_1.alpha_alone", 900.0),
                 *alert(ONCALL, "consensus_divergence", diverging="gamma"),
-                operation("force_consensus_sync", NADIA),
+                operation("force_consensus_sync", OLGA),
                 *alert(ONCALL, "error_rate_critical", error_rate=0.2),
-                operation("disable_framework", NADIA),
-                operation("error_diagnosis", NADIA),
+                operation("disable_framework", OLGA),
+                operation("error_diagnosis", OLGA),
                 *alert(ONCALL, "consensus_slow", consensus_s=6.0),
                 *alert(OPERATIONS, "baseline_consensus_time", consensus_s=12.0),
                 *alert(ONCALL, "queue_builds_up", queue_depth=250.0),
                 *alert(ONCALL, "queue_long", queue_depth=600.0),
                 *alert(ONCALL, "baseline_success_rate", error_rate=0.02),
                 *alert(ONCALL, "cpu_high", cpu=0.9),
-                operation("scale_up", NADIA),
-                operation("scale_out", NADIA),
+                operation("scale_up", OLGA),
+                operation("scale_out", OLGA),
                 *alert(ONCALL, "storage_full", database_fill=0.9),
                 *alert(ONCALL, "backup_too_old", backup_age_s=4000.0),
-                operation("back_up_database", NADIA),
-                operation("back_up_state", NADIA),
+                operation("back_up_database", OLGA),
+                operation("back_up_state", OLGA),
                 *alert(ONCALL, "restore_untested", restore_test_age_s=90_000.0),
-                operation("restore_test", NADIA),
+                operation("restore_test", OLGA),
                 *alert(ONCALL, "replication_behind", replication_lag_s=4000.0),
                 *alert(OPERATIONS, "baseline_alpha", r2_alpha=0.85),
                 # An instance ends: the others take over by themselves within five minutes, then it is restarted.
@@ -178,13 +178,14 @@ SYSTEM = System(
                 did("watch: operation instance_failover", 120.0),
                 traffic("us-east"),
                 up("instance-beta"),
-                operation("restart_beta", NADIA),
-                operation("restart_layer_manager", NADIA),
-                layers("R1", "R2", on="beta"),
-                operation("region_failover", NADIA),
+                operation("restart_instance", OLGA),
+                operation("restart_beta", OLGA),
+                operation("restart_layer_manager", OLGA),
+                layers("R1", "R2", on="alpha"),
+                operation("region_failover", OLGA),
                 traffic("us-west"),
-                operation("restore_database", NADIA),
-                operation("status", NADIA),
+                operation("restore_database", OLGA),
+                operation("status", OLGA),
                 broken(p0_open=1.0),
                 going_back(),
                 told(ONCALL, "any_p0 fires"),
@@ -197,15 +198,33 @@ SYSTEM = System(
                 "olga: operation restore_database*",
                 *FULL,
             ),
-            speed=7_200,
+            speed=300,
             back_within_s=1800,
+        ),
+        back(
+            "everyday_operations_and_a_version_back",
+            "stage_1.alpha_alone",
+            operation("consensus_diagnosis", OLGA),
+            operation("restart_gamma", OLGA),
+            operation("grow_storage", OLGA),
+            operation("weekly_cleanup", OLGA),
+            operation("monthly_optimisation", OLGA),
+            operation("recovery_drill", OLGA),
+            operation("restore_lost_data", OLGA),
+            operation("roll_back_version", OLGA),
+            operation("deactivate_r3", OLGA),
+            operation("deactivate_all", OLGA),
+            layers(on="alpha"),
+            taken_back(OLGA),
+            order=FULL,
+            speed=300,
         ),
         back("errors_for_an_hour", "stage_1.alpha_alone", broken(error_rate=0.2), order=FULL),
         back("alpha_low_for_a_day", "stage_1.alpha_alone", broken(r2_alpha=0.7), order=FULL, speed=80_000),
-        back("data_is_corrupt", "stage_1.alpha_alone", broken(integrity_failures=1.0), mended(), order=FULL),
+        back("data_is_corrupt", "stage_1.alpha_alone", broken(integrity_failures=1.0), order=FULL),
         back("data_is_lost", "stage_1.alpha_alone", broken(missing_records=3.0), order=FULL),
-        back("lost_data_is_reported", "stage_1.alpha_alone", set_off("data_loss_reported", NADIA), order=FULL),
-        back("a_p0_is_declared", "stage_1.alpha_alone", set_off("p0_declared", NADIA), order=FULL),
+        back("lost_data_is_reported", "stage_1.alpha_alone", set_off("data_loss_reported", OLGA), order=FULL),
+        back("a_p0_is_declared", "stage_1.alpha_alone", set_off("p0_declared", OLGA), order=FULL),
         back(
             "beta_low_for_two_days",
             "stage_2.observation",
