@@ -32,6 +32,8 @@ def scheduled(
         for line in schedules.run(row.id, schedule, operations.as_task):
             log().info(line)
             did.append(line)
+    except schedules.NotNow as error:
+        return Completed(name="NotNow", message=str(error))
     except ChrysalisError as error:
         return Failed(message=str(error))
     return Completed(message=f"{row.id}: {did[-1] if did else 'nothing is due'}")

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from chrysalis.clock import utc_now
-from chrysalis.errors import SettingsError
+from chrysalis.errors import ChrysalisError, SettingsError
 from chrysalis.ledger import Rollout
 from chrysalis.plan.parts import Schedule
 from gates.units import format_duration
+from gates.verdict import Verdict
 from tasks import operations
 from tasks.artifacts import artifact_key, show_markdown
 from tasks.contents import contents
+from tasks.evaluate_gate import judge
 from tasks.notify import WAIT_S, said, tell
 from tasks.operations import SCHEDULE, Perform
 from tasks.workspace import Workspace, open_ledger, require_known
@@ -19,6 +21,10 @@ AFTER_COMPLETION = "after_completion"
 """Instead of a schedule's name: all of the plan that are due so long after its rollout completed."""
 KEPT = 1000
 """How many of the newest rollouts are looked through."""
+
+
+class NotNow(ChrysalisError):
+    """What the schedule asks for before it runs anything does not hold now."""
 
 
 def concerned(plan: str) -> Rollout | None:
@@ -38,7 +44,10 @@ def why_not(plan: str) -> str:
 
 
 def run(rollout_id: str, name: str, perform: Perform) -> Iterator[str]:
-    """Run a schedule of the rollout's plan now; yields a line for each thing done. Raises SettingsError, TargetError."""
+    """Run a schedule of the rollout's plan now; yields a line for each thing done.
+
+    Raises NotNow, SettingsError, TargetError.
+    """
     workspace = Workspace.open(rollout_id, 0)
     if name == AFTER_COMPLETION:
         yield from _after_completion(workspace, perform)
@@ -67,6 +76,10 @@ def _after_completion(workspace: Workspace, perform: Perform) -> Iterator[str]:
 
 def _run(workspace: Workspace, name: str, schedule: Schedule, perform: Perform) -> Iterator[str]:
     row = workspace.rollout
+    if schedule.only_when is not None:
+        (finding,) = judge(workspace, [schedule.only_when])
+        if finding.verdict is not Verdict.PASS:
+            raise NotNow(f"{row.id}: {name} runs nothing: {finding.reason}")
     if schedule.run in workspace.plan.operations:
         did = list(operations.run(row.id, schedule.run, SCHEDULE, perform, scheduled=True))
         yield from did
