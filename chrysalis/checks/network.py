@@ -48,20 +48,21 @@ def check_tls(spec: Tls, context: Context) -> Verdict:
 
     Raises NotKnown where nothing answers with TLS.
     """
-    host = context.fill(spec.host)
+    host, _, given = context.fill(spec.host).partition(":")
+    port = int(given) if given.isdigit() else spec.port
     needed = f"valid for at least {format_duration(spec.valid_for)}"
     trusting = ssl.create_default_context()
     try:
         with (
-            socket.create_connection((host, spec.port), timeout=TLS_TIMEOUT_S) as plain,
+            socket.create_connection((host, port), timeout=TLS_TIMEOUT_S) as plain,
             trusting.wrap_socket(plain, server_hostname=host) as secured,
         ):
             shown = secured.getpeercert() or {}
     except ssl.SSLCertVerificationError as error:
         return Verdict(False, f"the certificate is refused: {error.verify_message}", f"trusted, for {host}, {needed}")
     except (OSError, UnicodeError) as error:
-        raise NotKnown(f"{host}:{spec.port}: no TLS answer ({type(error).__name__}: {error})") from error
+        raise NotKnown(f"{host}:{port}: no TLS answer ({type(error).__name__}: {error})") from error
     until = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(shown["notAfter"])), UTC)
     left = until - context.now
     found = f"valid until {until:%Y-%m-%d %H:%M} UTC, {format_duration(max(left.total_seconds() // 3600 * 3600, 0.0))} left"
-    return Verdict(left >= spec.valid_for, found, needed, f"{host}:{spec.port}")
+    return Verdict(left >= spec.valid_for, found, needed, f"{host}:{port}")

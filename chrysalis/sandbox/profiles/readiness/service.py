@@ -1,4 +1,4 @@
-"""What the readiness checklist asks of Crystal's service besides: static assets with their headers, and input that is guarded.
+"""What the readiness checklist asks of Crystal's service besides: static assets with their headers, guarded input.
 
 `POST /api/observe` keeps the document's limits: 100 requests a minute for a user, 10,000 for all, 20 at once; 1,000
 characters; own origins only; a token against forged requests. What a user wrote comes back escaped.

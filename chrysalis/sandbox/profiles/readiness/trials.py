@@ -83,7 +83,7 @@ def security(sandbox: Sandbox) -> Mapping[str, Trial]:
         return httpx.post(url + "/api/observe", json={"text": text}, headers=given, trust_env=False, timeout=5.0)
 
     def per_user() -> bool:
-        user, codes = uuid4().hex, []
+        user, codes = uuid4().hex, list[int]()
         while len(codes) < service.PER_USER + 1:
             codes += [post("x", user).status_code for _ in range(min(service.PER_BURST, service.PER_USER + 1 - len(codes)))]
             time.sleep(service.BURST_S)
