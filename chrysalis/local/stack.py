@@ -23,9 +23,9 @@ from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
 from chrysalis.settings import CHECKOUT
 
-SERVER_TIMEOUT_S = 90.0
-DEPLOY_TIMEOUT_S = 120.0
-WATCH_TIMEOUT_S = 60.0
+SERVER_TIMEOUT_S = 240.0
+DEPLOY_TIMEOUT_S = 300.0
+WATCH_TIMEOUT_S = 240.0
 POOL = "chrysalis"
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 
