@@ -24,7 +24,6 @@ from chrysalis.sandbox.profiles import load_profile, profile_names
 from tests.systems.running import Result, Running
 from tests.systems.table import Case, System
 
-
 SUSPEND_AFTER_S = 60.0
 """A gate that holds for less keeps its process: a new one costs more than the wait on a busy machine."""
 

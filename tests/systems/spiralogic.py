@@ -200,6 +200,7 @@ SYSTEM = System(
                 *STOPPED,
             ),
             never=("watch: ladder mode baseline → *",),
+            speed=400,
         ),
         Case(
             "p95_high_in_beta",
