@@ -127,7 +127,7 @@ SYSTEM = System(
                 at("beta.at_10"),
                 mode("full"),
                 # Full → lite: an external dependency is slow; heavy fusion goes, the shadow shaper stays.
-                fault(dependency_ms=600),
+                fault(dependency_ms=460),
                 mode("lite"),
                 value(DEFAULT_MODE, "lite"),
                 value("features.archetypeFusion", False),
@@ -144,7 +144,7 @@ SYSTEM = System(
                 mode("lite"),
                 mode("full"),
                 # Fallback → baseline: slow for 30 min although fallback is on. Only a person leads out of it.
-                fault(latency_ms=760),
+                fault(latency_ms=705),
                 mode("fallback"),
                 told(OPS, "latency_budget_breach fires"),
                 mode("baseline"),
