@@ -56,8 +56,17 @@ class Running:
     """A case while it runs; what the moves of a table are given."""
 
     def __init__(
-        self, system: System, case: Case, profile: Profile, sandbox: Sandbox, people: Authenticators, say: Say
+        self,
+        system: System,
+        case: Case,
+        profile: Profile,
+        sandbox: Sandbox,
+        people: Authenticators,
+        say: Say,
+        *,
+        patience: float = 1.0,
     ) -> None:
+        """`patience`: what is awaited may take so many times longer."""
         self.system, self.case, self.profile, self.sandbox, self.say = system, case, profile, sandbox, say
         self.speed = case.speed or system.speed
         self.version = f"case-{time.time_ns() // 1_000_000}"
@@ -65,7 +74,7 @@ class Running:
         self.fault_at: float | None = None
         self.kept: dict[str, Any] = {}
         """What a move keeps for a later one."""
-        self._authenticators = people
+        self._authenticators, self._patience = people, patience
         self._rows_before = self._rows()
 
     @cached_property
@@ -135,7 +144,7 @@ class Running:
         for move in self.case.moves:
             began = time.monotonic()
             move.do(self)
-            found = self._await(move, time.monotonic() + move.within_s)
+            found = self._await(move, time.monotonic() + move.within_s * self._patience)
             seconds = time.monotonic() - began
             said = f"{move.said}: {found}" if isinstance(found, str) else move.said
             self.result.seen.append(f"{said} ({seconds:.1f} s)")
@@ -152,7 +161,7 @@ class Running:
         return found
 
     def _end(self) -> None:
-        deadline = time.monotonic() + END_WITHIN_S
+        deadline = time.monotonic() + END_WITHIN_S * self._patience
         while self.rollout.active:
             if time.monotonic() > deadline:
                 raise CaseFailed(f"it did not end within {END_WITHIN_S:g} s; {self._where()}")

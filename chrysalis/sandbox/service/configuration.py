@@ -63,7 +63,7 @@ class Configuration:
 
     def read(self) -> dict[str, Any]:
         """All of it now."""
-        return self._file.read() or self._initial
+        return {**self._initial, **self._file.read()}
 
     def change(self, changes: dict[str, Any], *, stamp: str = "") -> dict[str, Any]:
         """Merge the changes and return all of it. Raises ConfigurationError, StaleWrite."""

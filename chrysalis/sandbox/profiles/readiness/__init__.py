@@ -33,8 +33,7 @@ def prepare(sandbox: Sandbox) -> Mapping[str, str]:
     surroundings.database(sandbox)
     run_pipeline(sandbox, PROFILE.speed)
     # Thousands of connections leave their traces in a process; the version that is rolled out is a fresh one.
-    sandbox.stop_part("canary")
-    sandbox.start_part("canary")
+    sandbox.restart_part("canary")
     surroundings.history(sandbox)
     return {
         **HYBRID,
