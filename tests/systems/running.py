@@ -39,7 +39,7 @@ class Result:
     seen: list[str] = field(default_factory=list)
     seconds: float = 0.0
     fault_to_safe_s: float | None = None
-    """From the first fault to the watch's first safe action; real seconds."""
+    """From the last fault to the watch's first safe action; real seconds."""
     back_s: float | None = None
     """From the begin of the way back to its end."""
     requests: dict[str, Any] = field(default_factory=dict)
@@ -115,7 +115,7 @@ class Running:
     def fault(self, **faults: float) -> None:
         """Switch faults of the new version on."""
         self.sandbox.fault("canary", **faults)
-        self.fault_at = self.fault_at or time.time()
+        self.fault_at = time.time()
 
     def record(self) -> list[str]:
         """What happened, by time: `done canary.staff`, `watch: make_safe {…} → {…}`, `page: title`."""
