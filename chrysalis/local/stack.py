@@ -23,9 +23,9 @@ from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
 from chrysalis.settings import CHECKOUT
 
-SERVER_TIMEOUT_S = 90.0
-DEPLOY_TIMEOUT_S = 120.0
-WATCH_TIMEOUT_S = 60.0
+SERVER_TIMEOUT_S = 240.0
+DEPLOY_TIMEOUT_S = 300.0
+WATCH_TIMEOUT_S = 240.0
 POOL = "chrysalis"
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 
@@ -114,7 +114,9 @@ class Stack:
             "CHRYSALIS_WATCH_INTERVAL": f"{self.settings.watch_interval_s * 1000:g}ms",
             "CHRYSALIS_SUSPEND_AFTER": f"{self.settings.suspend_after_s * 1000:g}ms",
         }
-        return {**os.environ, **local}
+        profile = self.settings.profile
+        own = {} if profile is None else profile.environment(self.home / "sandbox")
+        return {**os.environ, **local, **own}
 
     def start(self, say: Say = lambda _: None) -> None:
         """Start all and wait until the watch ticks. Raises SettingsError with what could not start, and why."""

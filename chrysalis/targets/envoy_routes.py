@@ -11,8 +11,6 @@ from typing import Any
 from chrysalis.targets.base import Stamp
 
 ROUTE_CONFIGURATION = "local"
-COOKIE_LIVES = f"{90 * 24 * 3600}s"
-"""Longer than a rollout takes: a user whose cookie ran out might change sides."""
 _TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 _METADATA = "chrysalis"
 
@@ -35,8 +33,8 @@ class Routing:
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """The names of Envoy's clusters for the two sides, and what keeps a user on one side, if anything: a header that the
-    client sends, or a cookie, which Envoy gives to whoever comes without one."""
+    """The names of Envoy's clusters for the two sides, and what keeps a user on one side, if anything: a header or a cookie
+    that tells users apart. The service gives the cookie; whoever comes without one is split by chance."""
 
     stable: str = "stable"
     canary: str = "canary"
@@ -108,7 +106,7 @@ def _weighted_route(canary_percent: int, version: str, clusters: Clusters) -> di
     if clusters.sticky_header is not None:
         by.append({"header": {"header_name": clusters.sticky_header}})
     if clusters.sticky_cookie is not None:
-        by.append({"cookie": {"name": clusters.sticky_cookie, "ttl": COOKIE_LIVES, "path": "/"}})
+        by.append({"cookie": {"name": clusters.sticky_cookie}})
     if by:
         weighted["use_hash_policy"] = True
         action["hash_policy"] = by

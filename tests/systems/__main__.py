@@ -20,9 +20,14 @@ from pkgutil import iter_modules
 from chrysalis.errors import ChrysalisError
 from chrysalis.local.people import ENROLLED_BY, Authenticators
 from chrysalis.local.stack import Stack, StackSettings
-from chrysalis.sandbox.profiles import load_profile, profile_names
+from chrysalis.sandbox.profiles import Profile, load_profile, profile_names
+from chrysalis.sandbox.sandbox import Sandbox
+from chrysalis.settings import Settings
 from tests.systems.running import Result, Running
 from tests.systems.table import Case, System
+
+SUSPEND_AFTER_S = 60.0
+"""A gate that holds for less keeps its process: a new one costs more than the wait on a busy machine."""
 
 
 def main() -> None:
@@ -39,7 +44,7 @@ def main() -> None:
     results: list[Result] = []
     for system, cases in wanted.values():
         if cases:
-            results += _play(system, cases)
+            results += _attached(system, cases, arguments) if arguments.attached else _play(system, cases, arguments)
             _write(results, arguments.json)
     passed = sum(one.passed for one in results)
     say(f"\n{len(results)} tried, {passed} passed in {(time.monotonic() - began) / 60:.1f} min; see {arguments.json}")
@@ -57,25 +62,35 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201
 
 
-def _play(system: System, cases: list[Case]) -> list[Result]:
+def _play(system: System, cases: list[Case], arguments: argparse.Namespace) -> list[Result]:
     """All of a system's cases on one stack."""
-    profile, results = load_profile(system.plan), []
+    profile = load_profile(system.plan)
     home = Path(tempfile.mkdtemp(prefix=f"chrysalis-systems-{system.plan}-"))
-    with Stack(home, StackSettings(profile=profile)) as stack:
+    with Stack(home, StackSettings(profile=profile, suspend_after_s=SUSPEND_AFTER_S)) as stack:
         stack.start(say)
         assert stack.sandbox is not None
         os.environ.update(stack.environment())
-        people = Authenticators(ENROLLED_BY)
-        for case in cases:
-            say(f"\n── {system.plan}/{case.name} ──")
-            running = Running(system, case, profile, stack.sandbox, people, say)
-            try:
-                result = running.play()
-            except ChrysalisError as error:
-                result = running.result
-                result.troubles.append(f"it broke: {error}")
-            results.append(result)
-            say(_line(result))
+        return _cases(system, cases, profile, stack.sandbox, arguments.patience)
+
+
+def _attached(system: System, cases: list[Case], arguments: argparse.Namespace) -> list[Result]:
+    """The same on a stack that runs already."""
+    sandbox = Sandbox.attach(Settings.load().home / "sandbox")
+    return _cases(system, cases, load_profile(system.plan), sandbox, arguments.patience)
+
+
+def _cases(system: System, cases: list[Case], profile: Profile, sandbox: Sandbox, patience: float) -> list[Result]:
+    people, results = Authenticators(ENROLLED_BY), []
+    for case in cases:
+        say(f"\n── {system.plan}/{case.name} ──")
+        running = Running(system, case, profile, sandbox, people, say, patience=patience)
+        try:
+            result = running.play()
+        except ChrysalisError as error:
+            result = running.result
+            result.troubles.append(f"it broke: {error}")
+        results.append(result)
+        say(_line(result))
     return results
 
 
@@ -103,6 +118,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.systems", description=__doc__.splitlines()[0])
     parser.add_argument("--only", action="append", default=[], help="cases with such a name, such as spiralogic/*")
     parser.add_argument("--json", type=Path, default=Path("systems.json"), help="where the result goes")
+    parser.add_argument("--patience", type=float, default=1.0, help="wait so many times longer, on a busy machine")
+    parser.add_argument("--attached", action="store_true", help="on the stack of `chrysalis up --plan NAME`")
     parser.add_argument("--list", action="store_true", help="only list the cases")
     return parser.parse_args()
 

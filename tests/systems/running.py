@@ -39,7 +39,7 @@ class Result:
     seen: list[str] = field(default_factory=list)
     seconds: float = 0.0
     fault_to_safe_s: float | None = None
-    """From the first fault to the watch's first safe action; real seconds."""
+    """From the last fault to the watch's first safe action; real seconds."""
     back_s: float | None = None
     """From the begin of the way back to its end."""
     requests: dict[str, Any] = field(default_factory=dict)
@@ -56,8 +56,17 @@ class Running:
     """A case while it runs; what the moves of a table are given."""
 
     def __init__(
-        self, system: System, case: Case, profile: Profile, sandbox: Sandbox, people: Authenticators, say: Say
+        self,
+        system: System,
+        case: Case,
+        profile: Profile,
+        sandbox: Sandbox,
+        people: Authenticators,
+        say: Say,
+        *,
+        patience: float = 1.0,
     ) -> None:
+        """`patience`: what is awaited may take so many times longer."""
         self.system, self.case, self.profile, self.sandbox, self.say = system, case, profile, sandbox, say
         self.speed = case.speed or system.speed
         self.version = f"case-{time.time_ns() // 1_000_000}"
@@ -65,7 +74,7 @@ class Running:
         self.fault_at: float | None = None
         self.kept: dict[str, Any] = {}
         """What a move keeps for a later one."""
-        self._authenticators = people
+        self._authenticators, self._patience = people, patience
         self._rows_before = self._rows()
         self._content_before = self._content()
 
@@ -109,7 +118,7 @@ class Running:
     def fault(self, **faults: float) -> None:
         """Switch faults of the new version on."""
         self.sandbox.fault("canary", **faults)
-        self.fault_at = self.fault_at or time.time()
+        self.fault_at = time.time()
 
     def fleet_fault(self, **faults: float | str) -> None:
         """Switch faults of the fleet on."""
@@ -143,7 +152,7 @@ class Running:
         for move in self.case.moves:
             began = time.monotonic()
             move.do(self)
-            found = self._await(move, time.monotonic() + move.within_s)
+            found = self._await(move, time.monotonic() + move.within_s * self._patience)
             seconds = time.monotonic() - began
             said = f"{move.said}: {found}" if isinstance(found, str) else move.said
             self.result.seen.append(f"{said} ({seconds:.1f} s)")
@@ -160,7 +169,7 @@ class Running:
         return found
 
     def _end(self) -> None:
-        deadline = time.monotonic() + END_WITHIN_S
+        deadline = time.monotonic() + END_WITHIN_S * self._patience
         while self.rollout.active:
             if time.monotonic() > deadline:
                 raise CaseFailed(f"it did not end within {END_WITHIN_S:g} s; {self._where()}")

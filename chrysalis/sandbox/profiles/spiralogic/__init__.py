@@ -33,8 +33,7 @@ def command(sandbox: Sandbox, arguments: Sequence[str]) -> int:
 
 def new_version(sandbox: Sandbox) -> None:
     """The next version is another process: its cache is cold."""
-    sandbox.stop_part("canary")
-    sandbox.start_part("canary")
+    sandbox.restart_part("canary")
 
 
 PROFILE = Profile(

@@ -56,6 +56,7 @@ class Oracle(Extension):
         "VOICE_PRESETS": "all",
         "LONG_OUTPUT_MODEL": "standard",
         "KILL_SWITCH": False,
+        "CACHE_GENERATION": 0,
     }
     faults: ClassVar[Mapping[str, Range]] = {
         "compose_ms": (0.0, math.inf),
@@ -76,6 +77,7 @@ class Oracle(Extension):
         self._log = TurnLog(service.database_uri)
         self._lite, self._falls, self._fails, self._hits = Evenly(), Evenly(), Evenly(), Evenly()
         self._warming_since: float | None = None
+        self._generation = 0.0
 
     def routes(self) -> list[tuple[str, str, Handler]]:
         return [("POST", "/api/oracle/chat", self.chat), ("POST", "/admin/cache/clear", self.clear_cache)]
@@ -88,8 +90,9 @@ class Oracle(Extension):
             await asyncio.sleep(0.25)
 
     async def clear_cache(self, _: Request) -> Response:
-        """Forget every archetype."""
-        self._warming_since = None
+        """Forget every archetype; both versions share the cache's generation, whichever of them was asked."""
+        generation = float(self.service.configuration.read()["CACHE_GENERATION"])
+        self.service.configuration.change({"CACHE_GENERATION": generation + 1})
         return JSONResponse({"cleared": True}, headers=self.service.headers)
 
     async def chat(self, request: Request) -> Response:
@@ -166,9 +169,9 @@ class Oracle(Extension):
     def _hit_share(self) -> float:
         if self.service.side == "stable":
             return COLD_HITS
-        now = time.monotonic()
-        if self._warming_since is None:
-            self._warming_since = now
+        now, generation = time.monotonic(), float(self.service.configuration.read()["CACHE_GENERATION"])
+        if self._warming_since is None or generation != self._generation:
+            self._warming_since, self._generation = now, generation
         return WARM_HITS - (WARM_HITS - COLD_HITS) * math.exp((self._warming_since - now) / WARM_AFTER_S)
 
 
