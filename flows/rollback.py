@@ -3,21 +3,21 @@
 from prefect import State, flow
 from prefect.states import Completed, Failed
 
-from chrysalis.errors import ChrysalisError, NotAllowed, SickerSide, StaleToken, TargetUnavailable
+from chrysalis.errors import ChrysalisError, LedgerUnavailable, NotAllowed, SickerSide, StaleToken, TargetUnavailable
 from chrysalis.ledger.origin import came_by
 from gates.progress import Outcome, RollBack
+from tasks.chosen_rollback import plan_rollback
 from tasks.decide import decide
 from tasks.kinds import KINDS
 from tasks.lifecycle import await_end, end, take_over
+from tasks.part_back import finish_in_part, lower_in_part, run_in_part, steps_in_part
 from tasks.rolling_back import (
     ask_as,
     begin_rollback,
     end_rollback,
     fail_rollback,
     hold_rollback,
-    plan_rollback,
     put_values_back,
-    take_part_back,
     take_weight_down,
     to_run,
     to_undo,
@@ -40,7 +40,11 @@ def rollback(rollout_id: str, token: int, to_percent: int | None, reason: str, b
     percent = spec.weight if to_percent is None else to_percent
     try:
         if to_percent:
-            take_part_back(rollout_id, token, percent, reason, by)
+            lower_in_part(rollout_id, token, percent, reason, by)
+            failed = ""
+            for planned in steps_in_part(rollout_id, token):
+                failed = failed or run_in_part(rollout_id, token, planned)
+            finish_in_part(rollout_id, token, percent, reason, by, failed)
             return Completed(name="TakenBack", message=f"{percent} %: {reason}", data="taken back")
         begin_rollback(rollout_id, token, reason, by)
         take_weight_down(rollout_id, token, percent, reason, by)
@@ -58,6 +62,9 @@ def rollback(rollout_id: str, token: int, to_percent: int | None, reason: str, b
         end_rollback(rollout_id, token, outcome, reason)
     except StaleToken as error:
         return Completed(name="Superseded", message=str(error), data="superseded")
+    except LedgerUnavailable:
+        # Nothing can be written down: as on the way forward the process ends, and the next one goes on from the journal.
+        raise
     except (TargetUnavailable, SickerSide) as error:
         hold_rollback(rollout_id, token, error)
         return Failed(name=HELD, message=str(error), data="held")

@@ -119,11 +119,12 @@ class StepDown(Response):
 
 
 class RollBack(Response):
-    """`roll_back`, or in part `roll_back: {to: 50%}`."""
+    """`roll_back`, or in part `roll_back: {to: 50%}`, or by a rollback of the plan: `roll_back: {use: full}`."""
 
     kind = "roll_back"
     severity = 7
     to: Quantity = Quantity(0.0, "%")
+    use: str | None = None
 
     @model_validator(mode="after")
     def _a_weight(self) -> Self:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, SickerSide, StaleToken
 from chrysalis.ledger import Request
+from tasks.chosen_rollback import plan_rollback
 from tasks.healthier import require_healthier
 from tasks.notify import tell
-from tasks.rolling_back import PAGE_EVERY_TRIES, plan_rollback
+from tasks.rolling_back import PAGE_EVERY_TRIES
 from tasks.safety import make_safe
 from tasks.step import log
 from tasks.workspace import Workspace

@@ -1,6 +1,6 @@
 """Every kind of step that can run, by the name it has in a plan."""
 
-from chrysalis.plan.steps import RUNNABLE
+from chrysalis.plan.steps import STEP_KINDS
 from tasks.approve import sign_off
 from tasks.back_up import back_up
 from tasks.carry_data import export_data, import_data
@@ -20,10 +20,12 @@ from tasks.set_flag import set_flag
 from tasks.set_mode import set_mode
 from tasks.set_route import set_route
 from tasks.set_weight import set_weight
+from tasks.skip_when import skip_when
 from tasks.smoke_test import smoke_test
 from tasks.soak import soak
 from tasks.step import StepKind
 from tasks.tag_version import tag_version
+from tasks.wait_until import wait_until
 
 KINDS: dict[str, StepKind] = {
     kind.name: kind
@@ -44,6 +46,8 @@ KINDS: dict[str, StepKind] = {
         set_route,
         set_weight,
         soak,
+        wait_until,
+        skip_when,
         gate,
         checklist,
         sign_off,
@@ -55,8 +59,8 @@ KINDS: dict[str, StepKind] = {
         verify,
     )
 }
-WRITTEN_OUT = frozenset({"ramp", "waves"})
+WRITTEN_OUT = frozenset({"ramp", "waves", "repeat"})
 """Kinds that a plan writes out into others before they run."""
 
-if missing := RUNNABLE - WRITTEN_OUT - KINDS.keys():
-    raise ImportError(f"these kinds are said to run and have no task: {', '.join(sorted(missing))}")
+if missing := STEP_KINDS.keys() - WRITTEN_OUT - KINDS.keys():
+    raise ImportError(f"these kinds of steps have no task: {', '.join(sorted(missing))}")

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from chrysalis.clock import utc_now
 from chrysalis.effects.database import maintenance, restores
 from chrysalis.effects.database.read_only import set_read_only
 from chrysalis.errors import StepFailed, TargetUnavailable
@@ -42,7 +43,8 @@ def _do(workspace: Workspace, spec: Operate, action: str, step_id: str) -> str:
             url = fill_in(api.url, workspace.variables, where=f"target {spec.target}")
             return _post(url.rstrip("/") + str(spec.arguments.get("path") or f"/{action}"), action)
         case _:
-            return workspace.operator(spec.target).operate(action, spec.arguments, workspace.stamp(step_id)).summary
+            at_s = workspace.clock.to_plan(utc_now().timestamp())
+            return workspace.operator(spec.target).operate(action, spec.arguments, workspace.stamp(step_id), at_s).summary
 
 
 def _post(url: str, action: str) -> str:

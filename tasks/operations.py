@@ -1,62 +1,158 @@
-"""The plan's own operations, by name: emergency commands and playbooks. Each step has its effect now and is recorded."""
+"""The plan's own operations, by name: emergency commands and playbooks. Each step has its effect now and is recorded.
+
+A person runs one, or an alert does: an `automatic` operation is asked for when its trigger fires, and started by the watch.
+"""
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 from chrysalis.clock import utc_now
-from chrysalis.errors import NotAllowed, SettingsError, StaleToken, TargetUnavailable
+from chrysalis.errors import ChrysalisError, NotAllowed, SettingsError, StaleToken, TargetUnavailable
+from chrysalis.ledger import Request
 from chrysalis.plan import PlannedStep
 from chrysalis.plan.steps import SetWeight
+from tasks.chosen_rollback import Took
 from tasks.lifecycle import take_over
+from tasks.notify import tell
 from tasks.permission import require
 from tasks.rolling_back import ask
 from tasks.safety import make_safe
-from tasks.step import Waiting
+from tasks.step import Done, Waiting, run_name
 from tasks.workspace import Workspace, require_known
 
 TRIES = 3
+OPERATE = "operate"
+"""The kind of the request in the ledger, for an operation that the watch starts."""
+WATCH = "watch"
+AGAIN_AFTER = timedelta(minutes=2)
+"""How long the watch waits for an operation that it had started before it has it started again."""
+
+Perform = Callable[[PlannedStep, str, int], Done | Waiting]
+"""Runs a step of a rollout under a token."""
 
 
-def run(rollout_id: str, name: str, by: str) -> Iterator[str]:
-    """Run an operation's steps in order; yields a line per step.
+def without_prefect(step: PlannedStep, rollout_id: str, token: int) -> Done | Waiting:
+    """The step itself, also while Prefect is down."""
+    return _task(step).fn(rollout_id, step.id, token, step.title)  # type: ignore[no-any-return]
 
-    A weight is only ever lowered here: the way up is the plan's. Raises SettingsError for an unknown operation, TargetError,
-    NotAllowed once the rollout has ended, or when `by` may not.
-    """
+
+def as_task(step: PlannedStep, rollout_id: str, token: int) -> Done | Waiting:
+    """The step as a task of the flow that runs, so that the UI shows it."""
+    return _task(step)(rollout_id, step.id, token, run_name(step))  # type: ignore[no-any-return]
+
+
+def _task(step: PlannedStep):  # type: ignore[no-untyped-def]
     from tasks.kinds import KINDS
 
-    require("operate", by, rollout_id)
+    return KINDS[step.kind].task
+
+
+def ask_for(workspace: Workspace, trigger: str, reason: str, by: str) -> list[str]:
+    """Ask for the operations that this trigger starts by itself; their names. Asking twice is asking once."""
+    names = [name for name, one in workspace.plan.operations.items() if one.automatic and one.when == trigger]
+    for name in names:
+        given = {"operation": name, "trigger": trigger}
+        workspace.ledger.request(workspace.rollout.id, OPERATE, by=by, reason=reason, arguments=given, now=utc_now())
+    return names
+
+
+def suggested(workspace: Workspace, trigger: str) -> str:
+    """What answers this trigger besides the response: what starts by itself, and the commands for a person."""
+    mine = {name: one for name, one in workspace.plan.operations.items() if one.when == trigger}
+    lines = [f"{name} starts by itself: {one.title}" for name, one in mine.items() if one.automatic]
+    lines += [
+        f"`chrysalis operate {workspace.rollout.id} {name}`: {one.title}" for name, one in mine.items() if not one.automatic
+    ]
+    return "\n".join(lines)
+
+
+def run(rollout_id: str, name: str, by: str, perform: Perform = without_prefect) -> Iterator[str]:
+    """Run an operation's steps in order; yields a line per step, and how long it took.
+
+    A weight is only ever lowered here: the way up is the plan's. What the watch asked for needs nobody's permission. Raises
+    SettingsError for an unknown operation, TargetError, NotAllowed once the rollout has ended, or when `by` may not.
+    """
     workspace = Workspace.open(rollout_id, 0)
+    asked = requests_for(workspace, name)
+    if not any(one.by == by for one in asked):
+        require("operate", by, rollout_id)
     require_known(workspace.plan, name, workspace.plan.operations, "operation")
     if not workspace.rollout.active:
         raise NotAllowed(f"{rollout_id} ended {workspace.rollout.outcome}; start a rollout, or change the target by hand")
-    operation = workspace.plan.operations[name]
-    if operation.rollback is not None:
-        yield _go_back(workspace, operation.rollback, name, by)
-        return
+    operation, began = workspace.plan.operations[name], time.monotonic()
+    try:
+        if operation.rollback is not None:
+            yield _go_back(workspace, operation.rollback, name, by)
+            _settle(workspace, asked, "the rollback was asked for", by)
+            return
+        yield from _steps(workspace, name, by, perform)
+    except ChrysalisError as error:
+        _settle(workspace, asked, f"failed: {error}", by)
+        title = f"operation {name} failed"
+        tell(workspace, "page", title, f"asked for by {by}: {error}", key=f"{rollout_id}:{title}:{time.time():.0f}")
+        raise
+    yield _finish(workspace, name, by, Took(time.monotonic() - began, operation.limit), asked)
+
+
+def requests_for(workspace: Workspace, name: str) -> list[Request]:
+    """What asks for this operation and is not settled."""
+    return [
+        one
+        for one in workspace.ledger.open_requests(workspace.rollout.id)
+        if one.kind == OPERATE and one.arguments.get("operation") == name
+    ]
+
+
+def _steps(workspace: Workspace, name: str, by: str, perform: Perform) -> Iterator[str]:
+    from tasks.kinds import KINDS
+
     steps = workspace.plan.operation_steps(name)
     if missing := sorted({step.kind for step in steps if step.kind not in KINDS}):
         raise SettingsError(f"operation {name} of {workspace.plan.name} has steps that cannot run yet: {', '.join(missing)}")
     for step in steps:
-        yield f"{step.title}: {_insist(rollout_id, step, name, by)}"
+        yield f"{step.title}: {_insist(workspace.rollout.id, step, name, by, perform)}"
 
 
-def _insist(rollout_id: str, step: PlannedStep, name: str, by: str) -> str:
+def _finish(workspace: Workspace, name: str, by: str, took: Took, asked: list[Request]) -> str:
+    """Record how long it took; over its limit people are told."""
+    workspace.ledger.record_action(
+        workspace.rollout.id,
+        None,
+        actor=by,
+        action=f"operation {name}",
+        before=None,
+        after={"done": True, **took.as_json()},
+        cause=asked[0].reason if asked else by,
+        now=utc_now(),
+    )
+    _settle(workspace, asked, f"done in {took}", by)
+    if took.over or asked:
+        title = f"operation {name}: done in {took}"
+        tell(workspace, "warning" if took.over else "info", title, f"asked for by {by}")
+    return f"{name} done in {took}"
+
+
+def _settle(workspace: Workspace, asked: list[Request], outcome: str, by: str) -> None:
+    for request in asked:
+        workspace.ledger.settle_request(request.id, outcome, now=utc_now(), by=by)
+
+
+def _insist(rollout_id: str, step: PlannedStep, name: str, by: str, perform: Perform) -> str:
     """Run a step under a token of its own; the rollout's own process, which works meanwhile, takes newer ones."""
     for _ in range(TRIES - 1):
         with contextlib.suppress(StaleToken):
-            return _run(Workspace.open(rollout_id, take_over(rollout_id)), step, name, by)
-    return _run(Workspace.open(rollout_id, take_over(rollout_id)), step, name, by)
+            return _run(Workspace.open(rollout_id, take_over(rollout_id)), step, name, by, perform)
+    return _run(Workspace.open(rollout_id, take_over(rollout_id)), step, name, by, perform)
 
 
-def _run(workspace: Workspace, step: PlannedStep, name: str, by: str) -> str:
-    from tasks.kinds import KINDS
-
+def _run(workspace: Workspace, step: PlannedStep, name: str, by: str, perform: Perform) -> str:
     rollout_id = workspace.rollout.id
     if isinstance(step.spec, SetWeight):
         after = make_safe(workspace, step.spec.to, actor=by, cause=f"operation {name}")
         return ", ".join(f"{router} {weight} %" for router, weight in after.items())
-    outcome = KINDS[step.kind].task.fn(rollout_id, step.id, workspace.token, step.title)
+    outcome = perform(step, rollout_id, workspace.token)
     if isinstance(outcome, Waiting):
         workspace.ledger.close_wait(outcome.wait_id, "given up", now=utc_now(), by=by)
         raise TargetUnavailable(f"operation {name}: {step.title}: {outcome.reason}; run it again when the target answers")
@@ -67,9 +163,17 @@ def _run(workspace: Workspace, step: PlannedStep, name: str, by: str) -> str:
 
 
 def _go_back(workspace: Workspace, rollback: str, name: str, by: str) -> str:
-    """Lower the weight at once, and ask the rollout's own run for the rest."""
-    percent = workspace.plan.rollbacks[rollback].weight
-    ask(workspace.rollout.id, "roll_back", by=by, reason=f"operation {name}", to_percent=percent or None)
+    """Lower the weight at once, and ask the rollout's own run for the rest: that rollback's own steps and its proof."""
+    spec = workspace.plan.rollbacks[rollback]
+    ask(
+        workspace.rollout.id,
+        "roll_back",
+        by=by,
+        reason=f"operation {name}",
+        to_percent=spec.weight or None,
+        rollback=rollback,
+    )
     taken = Workspace.open(workspace.rollout.id, take_over(workspace.rollout.id))
-    after = make_safe(taken, percent, actor=by, cause=f"operation {name}")
-    return f"rollback {rollback}: " + ", ".join(f"{router} {weight} %" for router, weight in after.items())
+    after = make_safe(taken, spec.weight, actor=by, cause=f"operation {name}")
+    weights = ", ".join(f"{router} {weight} %" for router, weight in after.items()) or "no traffic to move"
+    return f"rollback {rollback}: {weights}; the rest follows"

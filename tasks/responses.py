@@ -19,6 +19,7 @@ from tasks.healthier import hold, require_healthier
 from tasks.ladders import Ladders
 from tasks.lifecycle import take_over
 from tasks.notify import tell
+from tasks.operations import ask_for, suggested
 from tasks.rolling_back import ask
 from tasks.safety import make_safe
 from tasks.step import log
@@ -43,7 +44,8 @@ def respond(workspace: Workspace, firing: Firing, reason: str, ladders: Ladders)
             except TargetError as error:
                 # What is asked is tried again until it is done (`insist.py`); it must not be lost with this tick.
                 reason = f"{reason}; the traffic could not be moved yet: {error}"
-            ask(workspace.rollout.id, "roll_back", by=ACTOR, reason=cause, to_percent=response.weight_percent or None)
+            back_to = response.weight_percent or None
+            ask(workspace.rollout.id, "roll_back", by=ACTOR, reason=cause, to_percent=back_to, rollback=response.use)
         case ReduceWeight():
             _require_healthier(workspace)
             now_percent = max((router.read().canary_percent for router in workspace.routers().values()), default=0)
@@ -59,6 +61,7 @@ def respond(workspace: Workspace, firing: Firing, reason: str, ladders: Ladders)
             tell_of(workspace, firing, reason)
         case _:
             raise SettingsError(f"{firing.trigger}: no such response {response.kind}")
+    ask_for(workspace, firing.trigger, cause, ACTOR)
     if not response.notice:
         tell_of(workspace, firing, reason)
     log().warning("%s: %s → %s", workspace.rollout.id, cause, response.kind)
@@ -101,7 +104,7 @@ def tell_of(workspace: Workspace, firing: Firing, reason: str) -> None:
     body = (response.message or reason) if isinstance(response, Notify | Page) else reason
     said = f"{firing.trigger} fires: {response.kind.replace('_', ' ')}"
     try:
-        text = f"{body}\n{trigger.runbook}".strip()
+        text = "\n".join(part for part in (body, trigger.runbook, suggested(workspace, firing.trigger)) if part)
         tell(workspace, severity, said, text, channels=trigger.notify, cause=f"trigger:{firing.trigger}")
     except ChrysalisError as error:
         log().error("nobody was told that %s: %s", said, error)

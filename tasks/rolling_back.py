@@ -21,11 +21,11 @@ from chrysalis.errors import (
     TargetError,
 )
 from chrysalis.ledger import Ledger
-from chrysalis.plan import PlannedStep, Rollback
-from chrysalis.plan.steps import SetWeight, SignOff
+from chrysalis.plan import PlannedStep
 from gates.progress import ROLLBACK_STEP, undo_order
 from gates.verdict import Verdict, worst
 from tasks.artifacts import artifact_key, show_findings
+from tasks.chosen_rollback import NAMED, begins, plan_rollback, rollback_name, took
 from tasks.decide import entries, stops
 from tasks.evaluate_gate import judge_until, said
 from tasks.healthier import forced, page, require_healthier
@@ -41,21 +41,9 @@ Asked = Literal["roll_back", "abort", "pause"]
 WEIGHT_STEP = "rollback.weight"
 VALUES_STEP = "rollback.values"
 VERIFY_STEP = "rollback.verify"
-PARTIAL_STEP = "rollback.partial"
 TRY_AGAIN_AFTER_S = 5.0
 PAGE_EVERY_TRIES = 3
 """Real seconds between tries at a target that is out of reach during the way back, and how often somebody is told."""
-
-
-def plan_rollback(workspace: Workspace) -> Rollback:
-    """The plan's rollback for the phase the rollout is in."""
-    return workspace.plan.rollbacks.get(rollback_name(workspace), Rollback())
-
-
-def rollback_name(workspace: Workspace) -> str:
-    """Which of the plan's rollbacks takes back the phase the rollout is in."""
-    phase = workspace.rollout.phase
-    return workspace.plan.phase(phase).rollback if phase in workspace.plan.phase_names else "full"
 
 
 @task(name="weight", task_run_name="weight to {percent} %", persist_result=False, cache_policy=NO_CACHE)
@@ -64,8 +52,8 @@ def take_weight_down(rollout_id: str, token: int, percent: int, reason: str, by:
     workspace = Workspace.open(rollout_id, token)
     if _done(workspace, WEIGHT_STEP):
         return "done before"
-    _require_healthier(workspace)
-    _begin(workspace, WEIGHT_STEP, {"reason": reason, "percent": percent})
+    refuse_sicker(workspace)
+    enter(workspace, WEIGHT_STEP, {"reason": reason, "percent": percent})
     after = make_safe(workspace, percent, actor=by, cause=reason)
     at = max(after.values(), default=0)
     workspace.ledger.set_position(
@@ -76,7 +64,7 @@ def take_weight_down(rollout_id: str, token: int, percent: int, reason: str, by:
         status_text=f"going back: {reason}",
         now=utc_now(),
     )
-    _end(workspace, WEIGHT_STEP, "done", {"summary": f"weight {at} %, read back", "percent": at})
+    leave(workspace, WEIGHT_STEP, "done", {"summary": f"weight {at} %, read back", "percent": at})
     return f"weight {at} %, read back"
 
 
@@ -108,16 +96,16 @@ def undo_step(rollout_id: str, token: int, step_id: str) -> str:
     if undo is None:
         return "nothing to take back"
     own_id = f"undo.{step_id}"
-    _begin(workspace, own_id, {"undoes": step_id})
+    enter(workspace, own_id, {"undoes": step_id})
     try:
         stood = stood_before(workspace.ledger.journal(rollout_id, step_id=step_id)) or {}
         did = undo(workspace, planned, planned.spec, stood)
     except (StaleToken, LedgerUnavailable, TargetError):
         raise
     except ChrysalisError as error:
-        _end(workspace, own_id, "failed", {"reason": str(error)})
+        leave(workspace, own_id, "failed", {"reason": str(error)})
         raise StepFailed(f"undo of {step_id}: {error}") from error
-    _end(workspace, own_id, "done", {"summary": did})
+    leave(workspace, own_id, "done", {"summary": did})
     log().info("undid %s: %s", step_id, did)
     return did
 
@@ -135,14 +123,14 @@ def put_values_back(rollout_id: str, token: int, reason: str, by: str) -> str:
     Raises TargetError, StaleToken; the way back is tried again until it works.
     """
     workspace = Workspace.open(rollout_id, token)
-    _begin(workspace, VALUES_STEP, {})
+    enter(workspace, VALUES_STEP, {})
     wanted = to_put_back(workspace)
     for target, values in wanted.items():
         set_values(workspace, target, values, f"way back: {reason}", actor=by)
     parts = [f"{target} {name}={value}" for target, values in wanted.items() for name, value in values.items()]
     parts += [f"left in {ladder.modes[-1]}: only a person leads out of it" for ladder in held_ladders(workspace)]
     summary = ", ".join(parts) or "stands as before"
-    _end(workspace, VALUES_STEP, "done", {"summary": summary})
+    leave(workspace, VALUES_STEP, "done", {"summary": summary})
     log().info("put back: %s", summary)
     return summary
 
@@ -154,14 +142,14 @@ def verify_rollback(rollout_id: str, token: int) -> str:
     if _done(workspace, VERIFY_STEP):
         return "verified before"
     rollback = plan_rollback(workspace)
-    _begin(workspace, VERIFY_STEP, {})
+    enter(workspace, VERIFY_STEP, {})
     if workspace.rollout.dry_run:
-        _end(workspace, VERIFY_STEP, "done", {"summary": "dry run: nothing was changed"})
+        leave(workspace, VERIFY_STEP, "done", {"summary": "dry run: nothing was changed"})
         return "dry run"
     weights = {name: router.read().canary_percent for name, router in workspace.routers().items()}
     wrong = {name: percent for name, percent in weights.items() if percent > rollback.weight}
     if wrong:
-        _end(workspace, VERIFY_STEP, "failed", {"reason": f"weights {wrong} > {rollback.weight} %"})
+        leave(workspace, VERIFY_STEP, "failed", {"reason": f"weights {wrong} > {rollback.weight} %"})
         raise StepFailed(f"after the way back the weights are {wrong} > {rollback.weight} %")
     summary = f"weights {weights}"
     detail: dict[str, Any] = {}
@@ -172,9 +160,9 @@ def verify_rollback(rollout_id: str, token: int) -> str:
         detail = {"findings": [finding.as_json() for finding in findings]}
         summary = said(findings)
         if worst(findings) is not Verdict.PASS:
-            _end(workspace, VERIFY_STEP, "failed", {"reason": summary, **detail})
+            leave(workspace, VERIFY_STEP, "failed", {"reason": summary, **detail})
             raise StepFailed(f"the way back is not proven: {summary}")
-    _end(workspace, VERIFY_STEP, "done", {"summary": summary, **detail})
+    leave(workspace, VERIFY_STEP, "done", {"summary": summary, **detail})
     return summary
 
 
@@ -185,27 +173,28 @@ def begin_rollback(rollout_id: str, token: int, reason: str, by: str) -> None:
     if not any(entry.step_id == ROLLBACK_STEP for entry in workspace.ledger.journal(rollout_id)):
         # Told first: killed in between, people are told twice rather than never.
         tell(workspace, "page", f"rolling back: {reason}", f"by {by}, from {workspace.rollout.weight_percent or 0} %")
-        _begin(workspace, ROLLBACK_STEP, {"reason": reason, "by": by})
+        named = begins(workspace, rollback_name(workspace))
+        enter(workspace, ROLLBACK_STEP, {"reason": reason, "by": by, **named})
 
 
 def end_rollback(rollout_id: str, token: int, outcome: str, reason: str) -> None:
     """Journal that the way back is done, and tell people. What was asked stays open until the rollout has ended: killed
     in between, it is asked again, and never goes on upwards."""
     workspace = Workspace.open(rollout_id, token)
-    _end(workspace, ROLLBACK_STEP, "done", {"summary": reason})
-    tell(
-        workspace,
-        "page",
-        f"{outcome.replace('_', ' ')}: {reason}",
-        "traffic and settings are back; see the report in the UI",
-    )
+    name = rollback_name(workspace)
+    time_taken = took(workspace, ROLLBACK_STEP, plan_rollback(workspace).limit)
+    back_by = f"rollback {name} in {time_taken}"
+    leave(workspace, ROLLBACK_STEP, "done", {"summary": reason, "took": back_by, **time_taken.as_json()})
+    late = ", over its limit" if time_taken.over else ""
+    said_all = f"traffic and settings are back: {back_by}; see the report in the UI"
+    tell(workspace, "page", f"{outcome.replace('_', ' ')}{late}: {reason}", said_all)
 
 
 def hold_rollback(rollout_id: str, token: int, error: TargetError) -> None:
     """A target is out of reach, or stable is worse off: it is tried again soon, and a person is told while that lasts."""
     reason = str(error)
     workspace = Workspace.open(rollout_id, token)
-    _begin(workspace, ROLLBACK_STEP, {"reason": reason})
+    enter(workspace, ROLLBACK_STEP, {"reason": reason, **begins(workspace, rollback_name(workspace))})
     workspace.ledger.open_wait(
         rollout_id,
         token,
@@ -227,7 +216,7 @@ def hold_rollback(rollout_id: str, token: int, error: TargetError) -> None:
 def fail_rollback(rollout_id: str, token: int, reason: str) -> None:
     """The way back cannot be finished by itself: a person must choose. Says so, and keeps the guard."""
     workspace = Workspace.open(rollout_id, token)
-    _end(workspace, ROLLBACK_STEP, "failed", {"reason": reason})
+    leave(workspace, ROLLBACK_STEP, "failed", {"reason": reason})
     workspace.ledger.set_state(rollout_id, token, state="stuck", now=utc_now())
     settle(workspace, f"stuck: {reason}")
     tell(
@@ -238,54 +227,11 @@ def fail_rollback(rollout_id: str, token: int, reason: str) -> None:
     )
 
 
-@task(name="weight", task_run_name="weight to {percent} %", persist_result=False, cache_policy=NO_CACHE)
-def take_part_back(rollout_id: str, token: int, percent: int, reason: str, by: str) -> str:
-    """A partial way back: the weight goes down to `percent`, and the rollout holds until it is told to resume.
-
-    Raises as `take_weight_down`.
-
-    The steps that had raised it further are journaled as undone, so that a resumed rollout takes them again.
-    """
-    workspace = Workspace.open(rollout_id, token)
-    _require_healthier(workspace)
-    _begin(workspace, PARTIAL_STEP, {"reason": reason, "percent": percent, "by": by})
-    after = make_safe(workspace, percent, actor=by, cause=reason)
-    undone = _beyond(workspace, percent)
-    for step_id in undone:
-        for open_wait in (one for one in workspace.ledger.waits(rollout_id) if one.step_id == step_id and one.is_open):
-            workspace.ledger.close_wait(open_wait.id, "undone", now=utc_now(), token=token)
-        _begin(workspace, step_id, {"reason": reason})
-        _end(workspace, step_id, "undone", {"reason": reason})
-    workspace.ledger.set_position(
-        rollout_id,
-        token,
-        phase=workspace.rollout.phase,
-        weight_percent=max(after.values(), default=percent),
-        status_text=f"taken back to {percent} %: {reason}",
-        now=utc_now(),
-    )
-    _end(workspace, PARTIAL_STEP, "done", {"summary": f"weight {percent} %, read back", "undone": undone})
-    # First what holds it, then what has been done: killed in between, it goes down again, never up.
-    ask(rollout_id, "pause", by=by, reason=f"taken back to {percent} %: {reason}; `chrysalis resume {rollout_id}` goes on")
-    settle(workspace, f"weight {percent} %", down_to=percent)
-    tell(workspace, "page", f"taken back to {percent} %", reason)
-    return f"weight {percent} %, read back"
-
-
-def _require_healthier(workspace: Workspace) -> None:
+def refuse_sicker(workspace: Workspace) -> None:
     """Unless the traffic is off already, or a person said that it shall go to a sick side, too. Raises SickerSide."""
     carries = workspace.rollout.weight_percent or 0
     if carries > 0 and not forced(workspace):
         require_healthier(workspace, utc_now())
-
-
-def _beyond(workspace: Workspace, percent: int) -> list[str]:
-    """The done steps from the first one that raised the weight above `percent`."""
-    done = undo_order(stops(workspace.plan), entries(workspace.ledger, workspace.rollout.id))
-    planned: list[PlannedStep] = [step for step in workspace.plan.itinerary if step.id in done]
-    above = (at for at, step in enumerate(planned) if isinstance(step.spec, SetWeight) and step.spec.to > percent)
-    first = next(above, len(planned))
-    return [step.id for step in planned[first:] if not isinstance(step.spec, SignOff)]
 
 
 def ask_as(
@@ -296,8 +242,20 @@ def ask_as(
     ask(rollout_id, kind, by=by, reason=reason, to_percent=to_percent, force=force)
 
 
-def ask(rollout_id: str, kind: str, *, by: str, reason: str, to_percent: int | None = None, force: bool = False) -> None:
-    """Ask something of a rollout; asking the same twice is asking once. Raises UnknownRollout, LedgerError when it ended."""
+def ask(
+    rollout_id: str,
+    kind: str,
+    *,
+    by: str,
+    reason: str,
+    to_percent: int | None = None,
+    force: bool = False,
+    rollback: str | None = None,
+) -> None:
+    """Ask something of a rollout; asking the same twice is asking once. `rollback` names one of the plan's rollbacks.
+
+    Raises UnknownRollout, LedgerError when it ended.
+    """
     ledger = open_ledger()
     rollout = ledger.get(rollout_id)
     if not rollout.active:
@@ -305,6 +263,8 @@ def ask(rollout_id: str, kind: str, *, by: str, reason: str, to_percent: int | N
     arguments: dict[str, object] = {} if to_percent is None else {"to_percent": to_percent}
     if force:
         arguments["force"] = True
+    if rollback is not None:
+        arguments[NAMED] = rollback
     if rollout.state == "stuck" and kind in ("roll_back", "abort"):
         _try_again(ledger, rollout_id, by, reason)
     ledger.request(rollout_id, kind, by=by, reason=reason, arguments=arguments, now=utc_now())
@@ -347,13 +307,13 @@ def _done(workspace: Workspace, step_id: str) -> bool:
     return bool(entries) and entries[-1].event == "done"
 
 
-def _begin(workspace: Workspace, step_id: str, detail: Mapping[str, Any]) -> None:
+def enter(workspace: Workspace, step_id: str, detail: Mapping[str, Any]) -> None:
     workspace.ledger.begin_step(
         workspace.rollout.id, workspace.token, step_id=step_id, kind="rollback", detail=detail, now=utc_now()
     )
 
 
-def _end(workspace: Workspace, step_id: str, outcome: Any, detail: Mapping[str, Any]) -> None:
+def leave(workspace: Workspace, step_id: str, outcome: Any, detail: Mapping[str, Any]) -> None:
     workspace.ledger.end_step(
         workspace.rollout.id, workspace.token, step_id=step_id, outcome=outcome, detail=detail, now=utc_now()
     )

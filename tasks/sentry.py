@@ -30,6 +30,7 @@ from tasks.insist import Insistence
 from tasks.judging import Judgement, States, asked_for, blindness, judge_triggers
 from tasks.ladders import SET_MODE, Ladders
 from tasks.ladders import asked_for as asked_for_ladders
+from tasks.playbooks import Playbooks
 from tasks.responses import respond
 from tasks.roster import Post, Roster
 from tasks.spool import Spool
@@ -95,6 +96,7 @@ class Sentry:
     """The waits that the last tick looked at."""
     _hands: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(HANDS, thread_name_prefix="respond"))
     _courier: Courier = field(default_factory=Courier)
+    playbooks: Playbooks = field(default_factory=Playbooks)
 
     def __post_init__(self) -> None:
         self.roster = Roster(self.ledger)
@@ -160,6 +162,7 @@ class Sentry:
         self.standby.forget()
         self._insistence.close()
         self._courier.close()
+        self.playbooks.close()
         self._hands.shutdown()
         self.waker.close()
         if self.lease is not None:
@@ -210,6 +213,7 @@ class Sentry:
                 if to_do and not _going_back(post):
                     answer = self._hands.submit(self._answer, post, judgement, seen)
                     answering.append(answer)
+                self.playbooks.look(post.asked)
                 self._insistence.look(post.workspace, [one for one in post.asked if one.kind in GOING_BACK])
                 blind = blindness(post.slow, seen, judgement, exposed=_exposed(post)) or self._blind_fast(post, now)
                 self._blindness.note(post.workspace, blind, self._steady_s)
@@ -333,7 +337,10 @@ class Sentry:
 
     def _settle_waits(self, looks: list[Look], now: datetime, passed_s: float) -> set[int]:
         """Count and close; returns the waits that are over."""
-        counted, self._counted = self._counted, frozenset(wait.id for look in looks for wait in look.guarded.waits)
+        counted = self._counted
+        waits = [wait for look in looks for wait in look.guarded.waits]
+        # One that was opened while this tick began is not known yet: the next one must not count the time before it.
+        self._counted = frozenset(wait.id for wait in waits if wait.id in counted or wait.opened_at <= now)
         since = None if self._last_tick is None else passed_s
         glances = [
             (

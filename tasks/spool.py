@@ -34,6 +34,7 @@ class Spooled:
     at: str
     asks: str | None = None
     to_percent: int | None = None
+    rollback: str | None = None
     done: bool = False
     """What came of it is known; without it the process ended in between."""
 

@@ -71,6 +71,7 @@ class Recollection:
     key: str = ""
     asks: str | None = None
     to_percent: int | None = None
+    rollback: str | None = None
 
     def baselines(self, _: str) -> tuple[Baseline, ...]:
         return self.kept
@@ -91,7 +92,13 @@ class Recollection:
 
     def _entry(self, rollout_id: str, at: datetime, **action: Any) -> Spooled:
         return Spooled(
-            key=self.key, rollout_id=rollout_id, at=at.isoformat(), asks=self.asks, to_percent=self.to_percent, **action
+            key=self.key,
+            rollout_id=rollout_id,
+            at=at.isoformat(),
+            asks=self.asks,
+            to_percent=self.to_percent,
+            rollback=self.rollback,
+            **action,
         )
 
     def _add(self, entry: Spooled) -> None:
@@ -276,11 +283,11 @@ class Standby:
         row = workspace.rollout
         cause = f"{firing.trigger}: {judgement.findings[firing.trigger].reason}"
         said = f"{cause} (seen while the ledger was out of reach)"
-        memory.asks, memory.to_percent = None, None
+        memory.asks, memory.to_percent, memory.rollback = None, None, None
         match response:
             case RollBack():
                 self._require_healthier(one)
-                memory.asks, memory.to_percent = "roll_back", response.weight_percent or None
+                memory.asks, memory.to_percent, memory.rollback = "roll_back", response.weight_percent or None, response.use
                 memory.announce(row.id, "make_safe", said)
                 make_safe(workspace, response.weight_percent, actor=ACTOR, cause=said)
             case ReduceWeight():
@@ -359,7 +366,8 @@ def _journal(ledger: Ledger, entry: Spooled) -> None:
         workspace = Workspace.open(row.id, take_over(row.id))
         if entry.asks is not None:
             try:
-                ask(row.id, entry.asks, by=entry.actor, reason=str(entry.cause), to_percent=entry.to_percent)
+                why, to_percent = str(entry.cause), entry.to_percent
+                ask(row.id, entry.asks, by=entry.actor, reason=why, to_percent=to_percent, rollback=entry.rollback)
             except LedgerUnavailable:
                 raise
             except LedgerError as error:

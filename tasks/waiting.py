@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from chrysalis.ledger import Wait
+from tasks.decide import ASKED
 from tasks.workspace import Workspace
 
 POLL_S = 0.2
@@ -26,9 +27,14 @@ def linger(workspace: Workspace, wait_id: int, expected_s: float, *, show: Calla
         wait = wait_of(workspace, wait_id)
         if show is not None:
             show(wait)
-        if not wait.is_open or workspace.ledger.open_requests(workspace.rollout.id) or time.monotonic() >= deadline:
+        if not wait.is_open or _wanted(workspace) or time.monotonic() >= deadline:
             return wait
         time.sleep(POLL_S)
+
+
+def _wanted(workspace: Workspace) -> bool:
+    """Whether something was asked that decides where the rollout goes; an operation beside it is none of that."""
+    return any(request.kind in ASKED for request in workspace.ledger.open_requests(workspace.rollout.id))
 
 
 def wait_of(workspace: Workspace, wait_id: int) -> Wait:

@@ -82,6 +82,8 @@ def settle(ledger: Ledger, glance: Glance, watched_real_s: float) -> Settled:
             if since_s < 0 or since_s >= float(wait.detail.get("after_s", 0.0)):
                 ledger.close_wait(wait.id, "try again", now=glance.now, by="watch")
                 return Settled(over=True)
+        case "window":
+            return Settled(over=_moment(ledger, glance))
         case "sign_off":
             _sign_off(glance)
         case "checklist":
@@ -154,6 +156,14 @@ def _gate(ledger: Ledger, glance: Glance) -> bool:
     if spec.within is not None and glance.waited_s > spec.within.total_seconds():
         _late(glance, f"gate {glance.step.title} is not decided after {format_duration(spec.within)}")
     return False
+
+
+def _moment(ledger: Ledger, glance: Glance) -> bool:
+    """Close a wait for a moment of the plan's clock once it has come."""
+    if glance.workspace.clock.to_plan(glance.now.timestamp()) < float(glance.wait.detail["until_s"]):
+        return False
+    ledger.close_wait(glance.wait.id, "reached", now=glance.now, by="watch")
+    return True
 
 
 def _sign_off(glance: Glance) -> None:

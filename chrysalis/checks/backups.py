@@ -51,9 +51,11 @@ def check_backup(spec: Backup, context: Context) -> Verdict:
     if age > spec.max_age or not (spec.restore or spec.point_in_time):
         return Verdict(age <= spec.max_age, found, expected, stored.folder.name)
     if spec.point_in_time:
-        if not stored.told.get("recovered_to"):
-            raise NotKnown(f"no recovery to a point in time is on record for {stored.folder.name}")
-        found += f", recovered to {stored.told['recovered_to']}"
+        recovered = [one for one in _stored(context.backups, name) if one.told.get("recovered_to")]
+        if not recovered:
+            raise NotKnown(f"no recovery to a point in time is on record for {stored.folder.name} or any other")
+        proven = max(recovered, key=lambda one: one.taken_at)
+        found += f", {proven.folder.name} recovered to {proven.told['recovered_to']}"
         if not (stored.folder / "data.dump").is_file():
             return Verdict(True, found, expected, stored.folder.name)
     rows, seconds = _restore(context.fill(spec.url), stored, _program(context.variables))
@@ -73,7 +75,15 @@ def check_backup(spec: Backup, context: Context) -> Verdict:
 
 
 def _newest(folder: Path, database: str, *, with_dump: bool) -> _Stored:
-    """The newest that is whole, in this folder or below; what is still being made ends in `.part`."""
+    found = _stored(folder, database)
+    if not found:
+        raise NotKnown(f"there is no backup of {database} in {folder}; set BACKUPS to where they are")
+    dumps = [one for one in found if (one.folder / "data.dump").is_file()]
+    return max(dumps if with_dump and dumps else found, key=lambda one: one.taken_at)
+
+
+def _stored(folder: Path, database: str) -> list[_Stored]:
+    """Those that are whole, in this folder or below; what is still being made ends in `.part`."""
     found = []
     for manifest in folder.glob("**/manifest.json"):
         if manifest.parent.suffix == ".part":
@@ -84,10 +94,7 @@ def _newest(folder: Path, database: str, *, with_dump: bool) -> _Stored:
                 found.append(_Stored(manifest.parent, datetime.fromisoformat(told["taken_at"]), told))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise NotKnown(f"{manifest}: cannot be read ({error})") from error
-    if not found:
-        raise NotKnown(f"there is no backup of {database} in {folder}; set BACKUPS to where they are")
-    dumps = [one for one in found if (one.folder / "data.dump").is_file()]
-    return max(dumps if with_dump and dumps else found, key=lambda one: one.taken_at)
+    return found
 
 
 def _restore(url: str, stored: _Stored, program: str) -> tuple[dict[str, int], float]:

@@ -44,14 +44,15 @@ def _asked(spec: Http) -> str:
 
 
 def check_tls(spec: Tls, context: Context) -> Verdict:
-    """Connect and verify as any client does; the system's trusted authorities, or those of SSL_CERT_FILE.
+    """Connect and verify as any client does; the system's trusted authorities, or those of SSL_CERT_FILE. A host
+    may name its port, as `host:8443`.
 
     Raises NotKnown where nothing answers with TLS.
     """
     host, _, given = context.fill(spec.host).partition(":")
     port = int(given) if given.isdigit() else spec.port
     needed = f"valid for at least {format_duration(spec.valid_for)}"
-    trusting = ssl.create_default_context()
+    trusting = ssl.create_default_context(cafile=context.variables.get("SSL_CERT_FILE"))
     try:
         with (
             socket.create_connection((host, port), timeout=TLS_TIMEOUT_S) as plain,

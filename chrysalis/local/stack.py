@@ -106,6 +106,7 @@ class Stack:
             "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "30",
             "PREFECT_API_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
             "DO_NOT_TRACK": "1",
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
             "CHRYSALIS_HOME": str(self.home),
             "CHRYSALIS_WATCH_INTERVAL": f"{self.settings.watch_interval_s * 1000:g}ms",
             "CHRYSALIS_SUSPEND_AFTER": f"{self.settings.suspend_after_s * 1000:g}ms",

@@ -27,7 +27,20 @@ from chrysalis.plan.parts import (
     Target,
     Window,
 )
-from chrysalis.plan.steps import KIND_OF, RUNNABLE, Activate, AnyStep, Ramp, SetFlag, SetWeight, Soak, Step, Waves
+from chrysalis.plan.steps import (
+    KIND_OF,
+    Activate,
+    AnyStep,
+    Ramp,
+    Repeat,
+    SetFlag,
+    SetWeight,
+    SkipWhen,
+    Soak,
+    Step,
+    WaitUntil,
+    Waves,
+)
 from gates.condition import Spec
 from gates.conditions import AnyCondition
 from gates.ladder import Ladder
@@ -131,16 +144,50 @@ class Plan(Spec):
 
     @cached_property
     def itinerary(self) -> tuple[PlannedStep, ...]:
-        """Every step in order, ramps and waves written out."""
-        return tuple(step for phase in self.phases for step in _number(phase.name, phase.steps))
+        """Every step in order; ramps, waves and repeats written out, and what a phase is skipped for before its steps."""
+        return tuple(step for phase in self.phases for step in self._steps_of(phase))
+
+    def _steps_of(self, phase: Phase) -> Iterator[PlannedStep]:
+        if phase.skip_when is not None:
+            spec = SkipWhen(condition=phase.skip_when)
+            yield PlannedStep(f"{phase.name}.00.skip_when", phase.name, 0, "skip_when", "skip when", spec)
+        yield from self._number(phase.name, phase.steps)
+
+    def _number(self, owner: str, steps: tuple[Step, ...]) -> Iterator[PlannedStep]:
+        for index, spec in enumerate((one for step in steps for one in self._write_out(step)), start=1):
+            kind = KIND_OF[type(spec)]
+            title = spec.name or _title(kind, spec)
+            yield PlannedStep(f"{owner}.{index:02d}.{kind}", owner, index, kind, title, spec)
+
+    def _write_out(self, step: Step) -> Iterator[Step]:
+        match step:
+            case Ramp():
+                for weight in step.through:
+                    yield SetWeight(to=weight, target=step.target, note=step.note, environment=step.environment)
+                    yield Soak.model_validate({"for": step.each, "note": step.note, "environment": step.environment})
+            case Waves():
+                for instance in step.instances:
+                    yield Activate(target=step.target, layers=step.layers, instances=(instance,), note=step.note)
+                    yield Soak.model_validate({"for": step.each, "note": step.note})
+            case Repeat() if step.operation in self.operations:
+                yield from self._turns(step)
+            case _:
+                yield step
+
+    def _turns(self, step: Repeat) -> Iterator[Step]:
+        for turn in range(1, step.times + 1):
+            name = f"{step.name or step.operation}_{turn}_of_{step.times}"
+            yield WaitUntil(cron=step.cron, name=name, note=step.note)
+            for one in self.operations[step.operation].steps:
+                yield one.model_copy(update={"name": f"{name}_{one.name or KIND_OF[type(one)]}"})
 
     def rollback_steps(self, name: str) -> tuple[PlannedStep, ...]:
         """The steps of a rollback, numbered `rollback.NAME.01.kind`. Raises KeyError."""
-        return tuple(_number(f"rollback.{name}", self.rollbacks[name].steps))
+        return tuple(self._number(f"rollback.{name}", self.rollbacks[name].steps))
 
     def operation_steps(self, name: str) -> tuple[PlannedStep, ...]:
         """The steps of an operation, numbered `operation.NAME.01.kind`. Raises KeyError."""
-        return tuple(_number(f"operation.{name}", self.operations[name].steps))
+        return tuple(self._number(f"operation.{name}", self.operations[name].steps))
 
     @cached_property
     def all_steps(self) -> tuple[PlannedStep, ...]:
@@ -181,32 +228,6 @@ class Plan(Spec):
         for name in self.phase_names[: self.phase_names.index(phase) + 1]:
             watched |= self.phase(name).triggers
         return watched | self.phase(phase).triggers_here
-
-    @cached_property
-    def not_runnable(self) -> tuple[PlannedStep, ...]:
-        """Steps whose kind has no task yet, those of rollbacks and operations included."""
-        return tuple(step for step in self.all_steps if step.kind not in RUNNABLE)
-
-
-def _number(owner: str, steps: tuple[Step, ...]) -> Iterator[PlannedStep]:
-    for index, spec in enumerate((one for step in steps for one in _write_out(step)), start=1):
-        kind = KIND_OF[type(spec)]
-        title = spec.name or _title(kind, spec)
-        yield PlannedStep(f"{owner}.{index:02d}.{kind}", owner, index, kind, title, spec)
-
-
-def _write_out(step: Step) -> Iterator[Step]:
-    match step:
-        case Ramp():
-            for weight in step.through:
-                yield SetWeight(to=weight, target=step.target, note=step.note, environment=step.environment)
-                yield Soak.model_validate({"for": step.each, "note": step.note, "environment": step.environment})
-        case Waves():
-            for instance in step.instances:
-                yield Activate(target=step.target, layers=step.layers, instances=(instance,), note=step.note)
-                yield Soak.model_validate({"for": step.each, "note": step.note})
-        case _:
-            yield step
 
 
 def _title(kind: str, spec: Step) -> str:

@@ -25,7 +25,7 @@ from chrysalis.plan.problems_safety import safety_problems
 from chrysalis.plan.problems_steps import step_problems
 from chrysalis.plan.problems_way_back import way_back_problems
 from gates.ladder import Ladder
-from gates.response import ReduceWeight, SetValue, StepDown, SwitchOff, Throttle
+from gates.response import ReduceWeight, RollBack, SetValue, StepDown, SwitchOff, Throttle
 from gates.trigger import Trigger
 
 
@@ -142,6 +142,8 @@ def _response(plan: Plan, trigger: Trigger) -> Iterator[Found]:
     match respond:
         case ReduceWeight() if not any(isinstance(target, ROUTERS) for target in plan.targets.values()):
             yield at, "found no target that splits traffic, expected one whose weight can be reduced"
+        case RollBack() if respond.use is not None and respond.use not in plan.rollbacks:
+            yield (*at, "use"), unknown("rollback", respond.use, plan.rollbacks)
         case StepDown() if respond.ladder not in plan.ladders:
             yield (*at, "ladder"), unknown("ladder", respond.ladder, plan.ladders)
         case StepDown() if respond.to is not None and respond.to not in plan.ladders[respond.ladder].modes:

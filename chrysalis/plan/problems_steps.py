@@ -113,11 +113,8 @@ def _names(plan: Plan, at: Location, step: kinds.Step) -> Iterator[Found]:
             yield (*at, "list"), unknown("checklist", step.list, plan.checklists)
         case kinds.MakeReport() if step.report not in plan.reports:
             yield (*at, "report"), unknown("report", step.report, plan.reports)
-        case kinds.Repeat():
-            if step.operation not in plan.operations:
-                yield (*at, "operation"), unknown("operation", step.operation, plan.operations)
-            if wrong := cron_problem(step.cron):
-                yield (*at, "cron"), wrong
+        case kinds.Repeat() | kinds.WaitUntil():
+            yield from _by_the_clock(plan, at, step)
         case kinds.SetMode() if step.ladder not in plan.ladders:
             yield (*at, "ladder"), unknown("ladder", step.ladder, plan.ladders)
         case kinds.SetMode() if step.to not in (modes := plan.ladders[step.ladder].modes):
@@ -130,6 +127,21 @@ def _names(plan: Plan, at: Location, step: kinds.Step) -> Iterator[Found]:
             yield (*at, "target"), f"found target {step.target!r} without migrations, expected its folder of migration files"
         case _:
             return
+
+
+def _by_the_clock(plan: Plan, at: Location, step: kinds.Repeat | kinds.WaitUntil) -> Iterator[Found]:
+    if at[0] != "phases":
+        said = "found a wait for the clock in what is to be done now, expected it in a phase; operations have schedules"
+        yield at, said
+    if wrong := cron_problem(step.cron):
+        yield (*at, "cron"), wrong
+    if isinstance(step, kinds.WaitUntil):
+        return
+    if step.operation not in plan.operations:
+        yield (*at, "operation"), unknown("operation", step.operation, plan.operations)
+    elif not plan.operations[step.operation].steps:
+        said = f"found operation {step.operation!r}, which is a rollback, expected one with steps to repeat"
+        yield (*at, "operation"), said
 
 
 def _layers(plan: Plan, at: Location, step: kinds.Activate | kinds.Deactivate | kinds.Waves) -> Iterator[Found]:

@@ -1,4 +1,4 @@
-"""The kinds of steps a phase is made of. One Spec per kind; `RUNNABLE` says which have a task.
+"""The kinds of steps a phase is made of. One Spec per kind.
 
 A step is written as one key that names its kind: `- set_weight: 30%`. Each has an optional `name`, unique in its phase,
 and says itself how it is undone where its kind cannot know.
@@ -29,7 +29,6 @@ from gates.units import Duration
 
 __all__ = [
     "KIND_OF",
-    "RUNNABLE",
     "STEP_KINDS",
     "Activate",
     "AnyStep",
@@ -56,11 +55,13 @@ __all__ = [
     "SetRoute",
     "SetWeight",
     "SignOff",
+    "SkipWhen",
     "SmokeTest",
     "Soak",
     "Step",
     "TagVersion",
     "Verify",
+    "WaitUntil",
     "Waves",
 ]
 
@@ -127,6 +128,23 @@ class Soak(Step):
     @classmethod
     def _short(cls, value: Any) -> Any:
         return {"for": value} if isinstance(value, str) else value
+
+
+class WaitUntil(Step):
+    """Wait for the next moment of a cron line (UTC). `- wait_until: "0 9 * * 1"` is the short form."""
+
+    cron: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"cron": value} if isinstance(value, str) else value
+
+
+class SkipWhen(Step):
+    """What a phase with `skip_when` begins with; not written as a step of its own."""
+
+    condition: AnyCondition
 
 
 class Gate(Step):
@@ -222,6 +240,7 @@ STEP_KINDS: dict[str, type[Step]] = {
     "waves": Waves,
     "set_route": SetRoute,
     "soak": Soak,
+    "wait_until": WaitUntil,
     "gate": Gate,
     "checklist": Checklist,
     "sign_off": SignOff,
@@ -238,37 +257,4 @@ STEP_KINDS: dict[str, type[Step]] = {
     "report": MakeReport,
 }
 AnyStep = keyed_union("step", dict(STEP_KINDS))
-KIND_OF: dict[type[Step], str] = {spec: kind for kind, spec in STEP_KINDS.items()}
-
-RUNNABLE = frozenset(
-    {
-        "migrate",
-        "back_up",
-        "restore",
-        "export_data",
-        "import_data",
-        "deploy",
-        "activate",
-        "deactivate",
-        "waves",
-        "operate",
-        "set_flag",
-        "set_mode",
-        "smoke_test",
-        "load_test",
-        "set_route",
-        "set_weight",
-        "ramp",
-        "soak",
-        "gate",
-        "checklist",
-        "sign_off",
-        "notify",
-        "report",
-        "run_command",
-        "record_baseline",
-        "tag_version",
-        "verify",
-    }
-)
-"""Kinds that have a task today; the others are checked, shown and refused at the start."""
+KIND_OF: dict[type[Step], str] = {SkipWhen: "skip_when", **{spec: kind for kind, spec in STEP_KINDS.items()}}

@@ -83,8 +83,11 @@ class Operate(Step):
 
 
 class Repeat(Step):
-    """Run an operation of the plan by the clock, for a time: `{operation: r6, cron: "0 9 * * 1", times: 4}`."""
+    """Run an operation of the plan by the clock, for a time: `{operation: r6, cron: "0 9 * * 1", times: 4}`.
+
+    Written out, each turn is a `wait_until` and the operation's steps: every turn has entries of its own in the journal.
+    """
 
     operation: str
     cron: str
-    times: int = Field(ge=1)
+    times: int = Field(ge=1, le=100)

@@ -1,7 +1,7 @@
 """A plan as people read it: phases, steps and waits on one time axis."""
 
 from chrysalis.plan.model import Plan, PlannedStep
-from chrysalis.plan.steps import Gate, Migrate, Notify, RunCommand, SetFlag, SetWeight, SignOff, Soak
+from chrysalis.plan.steps import Gate, Migrate, Notify, RunCommand, SetFlag, SetWeight, SignOff, SkipWhen, Soak, WaitUntil
 from gates.units import format_duration
 
 BAR_WIDTH = 20
@@ -43,6 +43,10 @@ def describe(step: PlannedStep) -> str:
             said = f"set weight to {spec.to} %"
         case Soak():
             said = f"soak for {format_duration(spec.duration)}"
+        case WaitUntil():
+            said = f"wait until {spec.cron} (cron)"
+        case SkipWhen():
+            said = "look whether this phase is skipped" + (f": {spec.condition.name}" if spec.condition.name else "")
         case Gate():
             said = f"gate: {len(spec.conditions)} conditions"
         case SignOff():

@@ -82,9 +82,14 @@ class Layout:
         return self.postgres_data.with_name(self.postgres_data.name + "-log")
 
     @property
+    def postgres_standby(self) -> Path:
+        """The data folder and socket of a read replica, where a system has one."""
+        return self.postgres_short.with_name(self.postgres_short.name + "-standby")
+
+    @property
     def postgres_folders(self) -> tuple[Path, ...]:
         """All of PostgreSQL's; they may lie outside of the sandbox's folder, and whoever ends the sandbox removes them."""
-        return (self.postgres_data, self.postgres_short, self.wal_archive)
+        return (self.postgres_data, self.postgres_short, self.wal_archive, self.postgres_standby)
 
     @property
     def prometheus_data(self) -> Path:
@@ -117,5 +122,12 @@ class Layout:
         writes = self.service_config.with_suffix(".writes.jsonl")
         rotated = self.load_log.with_name(self.load_log.name + ".1")
         folders = (*self.postgres_folders, self.prometheus_data, self.route_file.parent, self.logs)
-        fleet = (*self.folder.glob("fleet*.json"), *self.folder.glob("instance-*.json"), self.folder / "control-state.json")
+        fleet = (
+            *self.folder.glob("fleet*.json"),
+            self.folder / "redis.json",
+            self.folder / "rules",
+            self.folder / "backups",
+            *self.folder.glob("instance-*.json"),
+            self.folder / "control-state.json",
+        )
         return (*names, writes, rotated, *fleet, *folders, *(self.faults(side) for side in SIDES))

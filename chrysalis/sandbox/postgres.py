@@ -80,7 +80,12 @@ def command(layout: Layout, *, max_connections: int) -> list[str]:
 
 def answers(layout: Layout) -> bool:
     """Does it take connections?"""
-    lines = _lines(layout.postgres_data / "postmaster.pid")
+    return is_ready(layout.postgres_data)
+
+
+def is_ready(data: Path) -> bool:
+    """Does the server of this data folder take connections?"""
+    lines = _lines(data / "postmaster.pid")
     return len(lines) >= 8 and lines[7].strip() == "ready"
 
 

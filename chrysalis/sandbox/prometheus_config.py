@@ -9,12 +9,16 @@ from chrysalis.sandbox.settings import SandboxSettings
 # Only what a plan asks of Envoy; all of it is 2,000 lines a second.
 ENVOY_STATS = r"^(cluster\.(stable|canary)\.(upstream_rq|upstream_cx)|vhost\.|http\.ingress\.(downstream_rq|rds))"
 
+RULES = "rules/*.yml"
+"""Below the sandbox's folder; a profile may put alerting rules there."""
+
 
 def configuration(ports: Ports, settings: SandboxSettings, fleet: Fleet | None = None) -> dict[str, Any]:
     """The content of `prometheus.yml`; JSON is YAML."""
     interval = f"{round(settings.scrape_interval_s * 1000)}ms"
     return {
         "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
+        "rule_files": [RULES],
         "scrape_configs": [_service(ports, settings), _envoy(ports, settings), *([] if fleet is None else _fleet(fleet))],
     }
 

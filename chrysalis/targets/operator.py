@@ -1,7 +1,7 @@
 """What can be operated by name over HTTP: layers on instances, versions, regions. One contract for all of them:
 
     GET  URL/state                              what is, as a JSON object
-    POST URL/operations {action, arguments}     do it; 200 {summary, state} when done, 202 {id} when it takes longer
+    POST URL/operations {action, arguments, at_s?} do it; 200 {summary, state} when done, 202 {id} when it takes longer
     GET  URL/operations/ID                      202 still, 200 {summary, state} done, 409 and above: it failed, with `error`
 
 The stamp goes along as the header `x-chrysalis-stamp`; one with an older token is refused with 409 and `stale_stamp`. Every
@@ -48,12 +48,12 @@ class HttpOperator:
             )
         return _content(answer)
 
-    def operate(self, action: str, arguments: Mapping[str, Any], stamp: Stamp) -> Operated:
-        """Do it and wait until it is done; safe to repeat.
+    def operate(self, action: str, arguments: Mapping[str, Any], stamp: Stamp, at_s: float | None = None) -> Operated:
+        """Do it and wait until it is done; safe to repeat. `at_s` is now by the plan's clock, for what is once a day.
 
         Raises StaleToken, WriteRefused (unknown, or it failed), TargetUnavailable.
         """
-        body = {"action": action, "arguments": dict(arguments)}
+        body = {"action": action, "arguments": dict(arguments), **({} if at_s is None else {"at_s": at_s})}
         answer = self._request("POST", "/operations", body=body, stamp=stamp)
         deadline = time.monotonic() + self.limit_s
         while answer.status_code == _ACCEPTED:

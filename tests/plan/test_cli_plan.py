@@ -39,16 +39,6 @@ def test_all_problems_of_all_files_at_once(tmp_path: Path) -> None:
     assert "no.yaml:1:1: cannot be read as a plan: No such file or directory" in third
 
 
-def test_runnable_names_the_steps_without_a_task(tmp_path: Path) -> None:
-    """Such a plan is sound and cannot be started."""
-    step = "- repeat: {operation: 'off', cron: '0 9 * * 5', times: 2}"
-    file = write(tmp_path, "a.yaml", changed("- tag_version: {tag: old-final}", step))
-    assert runner.invoke(app, ["check", file]).exit_code == 0
-    result = runner.invoke(app, ["check", "--runnable", file])
-    assert result.exit_code == 1
-    assert "all.08.repeat: the kind repeat has no task yet" in result.stderr
-
-
 def test_live_without_the_variables_says_which_is_missing(tmp_path: Path) -> None:
     """One line, no traceback; nothing was asked."""
     file = write(tmp_path, "a.yaml", SOUND.replace("${PROMETHEUS_URL}", "${NOT_SET_ANYWHERE}"))

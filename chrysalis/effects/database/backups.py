@@ -104,6 +104,14 @@ def read_backup(folder: Path) -> Backup:
         raise StepFailed(f"backup {folder}: its manifest cannot be read ({error}); take a new backup") from error
 
 
+def note_recovery(backup: Backup, to: datetime) -> None:
+    """Keep with the backup that a point in time was reached from it: what a checklist asks for."""
+    path = backup.folder / "manifest.json"
+    told = {**json.loads(path.read_text(encoding="utf-8")), "recovered_to": to.isoformat()}
+    _write(path.with_suffix(".new"), told)
+    path.with_suffix(".new").replace(path)
+
+
 def check_stored(backup: Backup) -> None:
     """Whether the files are still those that were written. Raises StepFailed."""
     if backup.method == "base":

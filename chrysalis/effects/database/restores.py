@@ -25,6 +25,7 @@ from chrysalis.effects.database.backups import (
     drop_database,
     fingerprint_of,
     load_dump,
+    note_recovery,
 )
 from chrysalis.effects.database.fingerprint import Fingerprint, differences
 from chrysalis.effects.database.programs import END_SESSIONS, Address, Programs
@@ -113,6 +114,7 @@ def restore_to(url: str, backup: Backup, wal_archive: Path, *, to: datetime, key
             drop_database(fresh)
             raise
         _swap(address, fresh.name, kept_as)
+        note_recovery(backup, to)
     return Restored(backup.folder.name, to, kept_as, fingerprint_of(address))
 
 

@@ -26,6 +26,7 @@ from starlette.routing import Route
 
 from chrysalis.sandbox.files import JsonFile, write_json
 from chrysalis.sandbox.fleet.layout import FAULTS, LAYERS, OPTIONAL, Fleet
+from chrysalis.sandbox.redis import Redis
 from chrysalis.sandbox.state import read_state
 from chrysalis.targets.base import Stamp
 
@@ -54,6 +55,9 @@ class Control:
         self.history: list[dict[str, Any]] = kept.get("history") or []
         self.stamps: dict[str, str] = kept.get("stamps") or {}
         self.orchestrations: dict[str, str] = kept.get("orchestrations") or {}
+        self.now_s = time.time()
+        """By the clock of whoever asked last."""
+        self.redis = Redis.of(fleet)
         self._one_at_a_time = asyncio.Lock()
 
     def keep(self) -> None:
@@ -207,16 +211,24 @@ class Control:
         return f"{', '.join(names)} agree on {mean:.4f}"
 
     async def run_orchestration(self, arguments: Arguments) -> str:
+        """One run; `activation: this_run` switches the layer on for it alone, and off again."""
         layer, period = str(arguments.get("layer", "R6")), str(arguments.get("once_per") or "")
-        names = self._named(arguments)
-        for name in names:
-            if layer not in (await self._must(name))["layers"]:
-                raise Refused(f"{layer} is off on {name}; activate it first")
-        today = time.strftime("%Y-%m-%d", time.gmtime())
+        names, for_this_run = self._named(arguments), arguments.get("activation") == "this_run"
+        today = time.strftime("%Y-%m-%d", time.gmtime(self.now_s))
         if period == "day" and self.orchestrations.get(layer) == today:
-            return f"{layer} was orchestrated today already"
+            return f"{layer} was orchestrated on {today} already"
+        for name in names:
+            one = await self._must(name)
+            if layer not in one["layers"] and not for_this_run:
+                raise Refused(f"{layer} is off on {name}; activate it first")
+        for name in names:
+            if for_this_run:
+                await self.activate_layer({"layer": layer, "instance": name})
+            await self._put(name, orchestrations=(await self._must(name))["orchestrations"] + 1)
+            if for_this_run:
+                await self.deactivate_layer({"layer": layer, "instance": name})
         self.orchestrations[layer] = today
-        return f"{layer} orchestrated {', '.join(names)}"
+        return f"{layer} orchestrated {', '.join(names)} on {today}" + (", for this run only" if for_this_run else "")
 
     async def fail_over_instance(self, arguments: Arguments) -> str:
         """The others take over what a down instance did; in a drill nothing is down."""
@@ -234,6 +246,10 @@ class Control:
 
     async def snapshot_state(self, arguments: Arguments) -> str:
         found = await self.instances()
+        if self.redis is not None:
+            key = f"snapshot:{time.time_ns()}"
+            await asyncio.to_thread(self.redis.set, key, json.dumps(found))
+            return f"{len(found)} instances written to Redis as {key}, read back"
         path = Path(self.fleet.folder) / f"snapshot-{time.time_ns()}.json"
         write_json(path, found)
         return f"{len(found)} instances written to {path.name}"
@@ -355,13 +371,15 @@ def create_app(fleet: Fleet, *, version: str) -> Starlette:
         body = await request.json()
         target = request.path_params["target"]
         stamp = request.headers.get(STAMP_HEADER, "")
+        control.now_s = float(body.get("at_s") or time.time())
         return await control.operate(target, str(body.get("action")), body.get("arguments") or {}, stamp)
 
     async def history(_: Request) -> Response:
         return JSONResponse(control.history)
 
     async def metrics(_: Request) -> Response:
-        return Response(_metrics({**FAULTS, **faults.read()}), media_type="text/plain; version=0.0.4")
+        up = None if control.redis is None else await asyncio.to_thread(control.redis.answers)
+        return Response(_metrics({**FAULTS, **faults.read()}, up), media_type="text/plain; version=0.0.4")
 
     return Starlette(
         routes=[
@@ -373,9 +391,11 @@ def create_app(fleet: Fleet, *, version: str) -> Starlette:
     )
 
 
-def _metrics(faults: Mapping[str, Any]) -> bytes:
+def _metrics(faults: Mapping[str, Any], redis_up: bool | None) -> bytes:
     """What is about the fleet as a whole."""
     registry = CollectorRegistry()
+    if redis_up is not None:
+        Gauge("redis_up", "1 while Redis answers.", registry=registry).set(redis_up)
     now = time.time()
     values = {
         "data_integrity_failures": faults["integrity_failures"],

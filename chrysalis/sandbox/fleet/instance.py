@@ -48,6 +48,8 @@ class Instance:
         self.layers: set[str] = set(kept.get("layers", ()))
         self.off: set[str] = set(kept.get("frameworks_off", ()))
         self.value: float = kept.get("value", 1.0)
+        self.orchestrations: int = kept.get("orchestrations", 0)
+        """Runs of R6 so far: what it multiplies by is known from the first one on."""
         self.error = 0.0
         self.converged = True
         self._apart_since: float | None = None
@@ -55,6 +57,7 @@ class Instance:
 
     def keep(self) -> None:
         content = {"layers": sorted(self.layers), "frameworks_off": sorted(self.off), "value": self.value}
+        content |= {"orchestrations": self.orchestrations}
         write_json(self.fleet.state_file(self.name), content)
 
     @property
@@ -68,6 +71,7 @@ class Instance:
             "layers": sorted(self.layers),
             "frameworks_off": sorted(self.off),
             "value": self.value,
+            "orchestrations": self.orchestrations,
             "consensus_error": self.error,
         }
 
@@ -140,6 +144,7 @@ class Service:
         one.layers = set(body.get("layers", one.layers)) & set(LAYERS)
         one.off = set(body.get("frameworks_off", one.off))
         one.value = float(body.get("value", one.value))
+        one.orchestrations = int(body.get("orchestrations", one.orchestrations))
         one.keep()
         return JSONResponse(one.as_json())
 

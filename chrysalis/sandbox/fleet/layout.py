@@ -62,6 +62,13 @@ FAULTS = {
     "error_rate": 0.0,  # share of the framework operations that fail
     "diverging": "",  # an instance that hears nobody and drifts
     "amplification": 1.0,  # factor on every amplification
+    "r2_alpha": 1.0,  # factor on the amplification of one layer
+    "r3_beta": 1.0,
+    "r4_gamma": 1.0,
+    "r5_delta": 1.0,
+    "r6_epsilon": 1.0,
+    "cascade_failures": 0.0,  # failures a second that spread from framework to framework
+    "consensus_s": 0.0,  # added to the time to consensus
     "composition": 1.0,  # factor on the success rate of compositions
     "p0_open": 0.0,  # incidents of the highest priority that are open
     "missing_records": 0.0,
