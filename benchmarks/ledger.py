@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.result import Result
-from chrysalis.ledger import Ledger
+from chrysalis.clock import utc_now
+from chrysalis.ledger import Ledger, Tick
 from tasks.pauses import without_pauses
 from tests.ledger.past import fill
 
@@ -35,6 +36,7 @@ def _asked(database: str, url: str) -> list[Result]:
     with Ledger.open(url) as ledger:
         fill(ledger, rollouts=ROLLOUTS, active=ACTIVE)
         last = f"crystal-{ROLLOUTS}"
+        ticks = [Tick(wait.id, 0.5) for wait in ledger.open_waits()]
         questions: dict[str, Callable[[], object]] = {
             "status of one": lambda: (ledger.get(last), ledger.journal(last), ledger.waits(last)),
             f"status of all ({ACTIVE} active)": ledger.active,
@@ -45,15 +47,23 @@ def _asked(database: str, url: str) -> list[Result]:
         }
         with without_pauses():
             return [
-                Result(f"ledger on {database}: {name}", _median_ms(ask), LIMIT_MS, "the limit", "ms")
+                Result(
+                    f"ledger on {database}: {name}",
+                    _median_ms(ask, before=lambda: ledger.tick_waits(ticks, utc_now())),
+                    LIMIT_MS,
+                    "the limit",
+                    "ms",
+                )
                 for name, ask in questions.items()
             ]
 
 
-def _median_ms(ask: Callable[[], object]) -> float:
+def _median_ms(ask: Callable[[], object], *, before: Callable[[], object]) -> float:
+    """`before` every round and not counted: all soaks have been watched on since the last one, as between two ticks."""
     ask()
     taken = []
     for _ in range(ROUNDS):
+        before()
         began = time.perf_counter()
         ask()
         taken.append((time.perf_counter() - began) * 1000)

@@ -20,35 +20,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.mutant_loop import UNTESTED
+
 ROOT = Path(__file__).parent.parent
 WORK = ROOT / ".mutants"
+RESULTS = WORK / "results.jsonl"
+LOOP = Path(__file__).with_name("mutant_loop.py")
 REVIEWED = ROOT / "tests" / "gates" / "equivalent_mutants.txt"
 _SETTINGS = """\
 [tool.mutmut]
 source_paths = ["gates/"]
-pytest_add_cli_args_test_selection = {tests}
-pytest_add_cli_args = ["-p", "no:cacheprovider"]
-timeout_multiplier = 15.0
-timeout_constant = 2.0
-use_git_change_detection = false
 
 [tool.pytest.ini_options]
 addopts = "--strict-markers"
 """
-_KILLED, _SURVIVED, _UNTESTED = (1, 3), 0, 33
-_TIMED_OUT = (24, -24, 36, 152, 255)
-_FORGET = """\
-import sys
-
-
-def pytest_sessionstart():
-    \"\"\"A mutant runs in a copy of the process that ran all tests: nothing remembered from then may hide it.\"\"\"
-    for name, module in list(sys.modules.items()):
-        if name.startswith("gates."):
-            for value in vars(module).values():
-                if hasattr(value, "cache_clear"):
-                    value.cache_clear()
-"""
+_KILLED, _SURVIVED = (1, 3), 0
+_AT_FIRST_S = 4.0
+"""So much of other files' tests a mutant meets at first; most are killed by then."""
 _CONTEXT = 40
 _NUMBER = re.compile(r"__mutmut_(\d+|orig)$")
 
@@ -64,6 +52,8 @@ class Score:
     reviewed: int = 0
     survivors: list[str] = field(default_factory=list)
     not_run: int = 0
+    left: list[str] = field(default_factory=list)
+    """What mutmut calls those that survived, or have not been run."""
 
     @property
     def mutants(self) -> int:
@@ -71,46 +61,74 @@ class Score:
 
 
 def prepare() -> None:
-    """A copy of gates/ and its tests, where mutmut leaves what it makes; what is unchanged stays as it is."""
-    copies = {}
-    for file in (*sorted((ROOT / "gates").glob("*.py")), *sorted((ROOT / "tests" / "gates").glob("*.*"))):
-        text = file.read_text()
-        if file.parent.parent == ROOT:
-            text = ast.unparse(_WithoutDecorators().visit(ast.parse(text))) + "\n"
-        copies[WORK / file.relative_to(ROOT)] = text
-    copies |= {WORK / "tests" / "__init__.py": "", WORK / "tests" / "conftest.py": _FORGET}
-    for old in {*(WORK / "gates").glob("*.py"), *(WORK / "tests" / "gates").glob("*.py")} - set(copies):
+    """A copy of gates/ and its tests, with all mutants written out; what is unchanged stays as it is."""
+    made = WORK / "mutants"
+    copies = {WORK / "pyproject.toml": _SETTINGS, made / "pyproject.toml": _SETTINGS}
+    copies |= {made / "tests" / "__init__.py": "", made / "tests" / "conftest.py": LOOP.read_text()}
+    for file in (ROOT / "gates").glob("*.py"):
+        copies[WORK / "gates" / file.name] = ast.unparse(_WithoutDecorators().visit(ast.parse(file.read_text()))) + "\n"
+    for file in (ROOT / "tests" / "gates").glob("*.*"):
+        copies[made / "tests" / "gates" / file.name] = file.read_text()
+    for old in {*(WORK / "gates").glob("*.py"), *(made / "tests").rglob("*.py")} - set(copies):
         old.unlink()
     for copy, text in copies.items():
         if not copy.exists() or copy.read_text() != text:
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_text(text)
+    code = "from mutmut.__main__ import create_mutants; create_mutants(1)"
+    subprocess.run([sys.executable, "-c", code], cwd=WORK, check=True, stdout=subprocess.DEVNULL)
 
 
-def run(names: list[str], tests: list[str], children: int) -> None:
-    """mutmut on the mutants that match, against the tests that reach them. Raises SystemExit with its log's path."""
-    (WORK / "pyproject.toml").write_text(_SETTINGS.format(tests=json.dumps(tests)))
-    # Without what it remembers of the tests, it looks anew which of them reach what, and keeps its other results.
-    (WORK / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
-    log = WORK / "mutmut.log"
-    environment = {**os.environ, "HYPOTHESIS_PROFILE": "mutants"}
-    command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(children), *names]
+def run(asked: dict[str, float | None], children: int) -> None:
+    """Those mutants, each against so many seconds of tests (None: all that reach it). Raises SystemExit naming its log."""
+    made, log = WORK / "mutants", WORK / "run.log"
+    given = WORK / "asked.json"
+    given.write_text(json.dumps(asked))
+    environment = {
+        **os.environ,
+        "HYPOTHESIS_PROFILE": "mutants",
+        "MUTANTS": str(given),
+        "MUTANT_RESULTS": str(RESULTS),
+        "MUTANT_CHILDREN": str(children),
+        "MUTANT_UNDER_TEST": "",
+    }
+    command = [sys.executable, "-m", "pytest", "tests/gates", "-q", "-s", "-p", "no:cacheprovider"]
     with log.open("w") as out:
-        done = subprocess.run(command, cwd=WORK, env=environment, stdout=out, stderr=out, check=False)
-    if done.returncode:
-        raise SystemExit(f"mutmut ended with {done.returncode}; see {log}")
+        done = subprocess.run(command, cwd=made, env=environment, stdout=out, stderr=out, check=False)
+    _keep()
+    if done.returncode not in (0, 5):
+        raise SystemExit(f"the run ended with {done.returncode}; see {log}")
 
 
-def run_all(files: list[str], children: int) -> None:
-    """Each file against its own tests first, which are few and kill most; then what is left against all of them."""
-    for file in files:
-        own = sorted(f"tests/gates/{test.name}" for test in (WORK / "tests" / "gates").glob(f"test_{file}*.py"))
-        if own:
-            run([f"gates.{file}.*"], own, children)
-            sys.stdout.write(f"{file}: {len(_not_killed([file]))} left\n")
-            sys.stdout.flush()
-    if left := _not_killed(files):
-        run(left, ["tests/gates"], children)
+def _keep() -> None:
+    """What became of the mutants, beside what became of others before; also what a stopped run left."""
+    codes: dict[str, dict[str, int]] = {}
+    for line in RESULTS.read_text().splitlines() if RESULTS.exists() else ():
+        name, code = json.loads(line)
+        codes.setdefault(name.split(".")[1], {})[name] = code
+    for stem, found in codes.items():
+        meta = WORK / "mutants" / "gates" / f"{stem}.py.meta"
+        kept = json.loads(meta.read_text())
+        kept["exit_code_by_key"] |= found
+        meta.write_text(json.dumps(kept, indent=4))
+    RESULTS.unlink(missing_ok=True)
+
+
+def run_all(files: list[str], children: int, *, resume: bool) -> None:
+    """Every mutant against its own file's tests and some others, then what is left against all that reach it.
+
+    What changes words only, or was reviewed, is left at that: no more tests are run in order to kill a right decision.
+    """
+    known = reviewed()
+    found = [(name, code) for meta in _metas(files) for name, code in _codes(meta).items()]
+    first: dict[str, float | None] = {name: _AT_FIRST_S for name, code in found if code is None or not resume}
+    if first:
+        run(first, children)
+    left: dict[str, float | None] = {name: None for meta in _metas(files) for name in score(meta, known).left}
+    sys.stdout.write(f"{len(left)} left after the quick tests\n")
+    sys.stdout.flush()
+    if left:
+        run(left, children)
 
 
 class _WithoutDecorators(ast.NodeTransformer):
@@ -187,14 +205,14 @@ def score(meta: Path, known: frozenset[str]) -> Score:
     stem = meta.name.removesuffix(".py.meta")
     found = Score(f"{stem}.py")
     functions = _functions(meta.with_suffix("").read_text())
-    codes: dict[str, int | None] = json.loads(meta.read_text())["exit_code_by_key"]
-    for key, code in codes.items():
+    for key, code in _codes(meta).items():
         name = key.rsplit(".", 1)[-1]
         if code is None:
             found.not_run += 1
+            found.left.append(key)
         elif code in _KILLED:
             found.killed += 1
-        elif code not in (_SURVIVED, _UNTESTED):
+        elif code not in (_SURVIVED, UNTESTED):
             found.timed_out += 1
         else:
             before, after = functions[_NUMBER.sub("__mutmut_orig", name)], functions[name]
@@ -204,7 +222,8 @@ def score(meta: Path, known: frozenset[str]) -> Score:
             elif written in known:
                 found.reviewed += 1
             else:
-                found.survivors.append(written + (" (no test reaches it)" if code == _UNTESTED else ""))
+                found.left.append(key)
+                found.survivors.append(written + (" (no test reaches it)" if code == UNTESTED else ""))
     return found
 
 
@@ -218,11 +237,8 @@ def _metas(files: list[str]) -> Iterator[Path]:
             yield meta
 
 
-def _not_killed(files: list[str]) -> list[str]:
-    found = []
-    for meta in _metas(files):
-        codes: dict[str, int | None] = json.loads(meta.read_text())["exit_code_by_key"]
-        found += [name for name, code in codes.items() if code not in _KILLED]
+def _codes(meta: Path) -> dict[str, int | None]:
+    found: dict[str, int | None] = json.loads(meta.read_text())["exit_code_by_key"]
     return found
 
 
@@ -232,12 +248,14 @@ def main() -> int:
     options.add_argument("files", nargs="*", help="window, trigger, ...; all of gates/ when none is named")
     options.add_argument("--report", action="store_true", help="run nothing, show the last results")
     options.add_argument("--children", type=int, default=2, help="processes at a time")
+    options.add_argument("--resume", action="store_true", help="only what has no result yet, or survived")
     given = options.parse_args()
     files = [Path(name).stem for name in given.files] or _with_functions()
     os.nice(10)
     if not given.report:
+        _keep()
         prepare()
-        run_all(files, given.children)
+        run_all(files, given.children, resume=given.resume)
     known = reviewed()
     scores = [score(meta, known) for meta in _metas(files)]
     ran = [one for one in scores if one.mutants]

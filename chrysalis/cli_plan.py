@@ -1,14 +1,13 @@
 """Commands about plan files: check them, read them, and derive from them. None of them changes anything.
 
-Exit codes: 0 sound, 1 the plan has problems (with --runnable also steps that cannot run, with --live also measurements that
-cannot decide anything), 2 wrong use. Problems and warnings go to standard error, a line each, those of all files at once:
-`file:line:column: path: message`.
+Exit codes: 0 sound, 1 the plan has problems (with --live also measurements that cannot decide anything), 2 wrong use.
+Problems and warnings go to standard error, a line each, those of all files at once: `file:line:column: path: message`.
 """
 
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +15,7 @@ import typer
 
 from chrysalis.errors import ChrysalisError
 from chrysalis.people import People, load_people
-from chrysalis.plan import LoadedPlan, Plan, PlannedStep, Problem, check_people, load_plan, plan_schema
+from chrysalis.plan import LoadedPlan, Plan, Problem, check_people, load_plan, plan_schema
 from chrysalis.plan import timeline as timeline_of
 from chrysalis.rules import rules
 from chrysalis.settings import Settings
@@ -29,7 +28,6 @@ Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Plans, suc
 @app.command()
 def check(
     files: Files,
-    runnable: Annotated[bool, typer.Option("--runnable", help="Also list the steps whose kind has no task yet.")] = False,
     live: Annotated[bool, typer.Option("--live", help="Also ask the real sources for every metric.")] = False,
 ) -> None:
     """Say everything that is wrong with the plans, each with its place."""
@@ -42,9 +40,9 @@ def check(
             problems += str(error).splitlines()
     for file, loaded in plans.items():
         plan = loaded.plan
-        found = list(_not_runnable(file, plan.not_runnable)) if runnable else []
+        found: list[str] = []
         try:
-            found += [str(one) for one in _by_people(file, loaded)]
+            found = [str(one) for one in _by_people(file, loaded)]
             asked = list(_live(file, plan)) if live else []
         except ChrysalisError as error:
             asked = [("error", f"{file}: {error}")]
@@ -88,10 +86,6 @@ def _size(plan: Plan) -> str:
     triggers = {name for phase in plan.phase_names for name in plan.triggers_at(phase)}
     counts = ((len(plan.phases), "phase"), (len(plan.itinerary), "step"), (len(triggers), "trigger"))
     return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
-
-
-def _not_runnable(file: Path, steps: Iterable[PlannedStep]) -> Iterator[str]:
-    return (f"{file}: {step.id}: the kind {step.kind} has no task yet; the plan cannot be started" for step in steps)
 
 
 def _live(file: Path, plan: Plan) -> Iterator[tuple[str, str]]:

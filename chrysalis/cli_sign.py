@@ -1,6 +1,7 @@
 """Signing at the terminal: by a one-time code or an SSH key; and what an auditor takes away."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -25,34 +26,28 @@ Text = Annotated[Path | None, typer.Option(help="A text of `chrysalis sign-offs 
 Signature = Annotated[Path | None, typer.Option(help="Its signature, as `ssh-keygen -Y sign` wrote it.")]
 
 
-def approve(
-    rollout_id: RolloutId,
-    by: By = "",
-    comment: Comment = "",
-    role: Role = None,
-    code: OneTime = "",
-    ssh_key: SshKey = None,
-    text: Text = None,
-    signature: Signature = None,
-    as_json: Json = False,
-) -> None:
-    """Sign the pending sign-off."""
-    _sign(rollout_id, "approve", acting(by), comment, role, _Given(code, ssh_key, text, signature), as_json=as_json)
+def _signing(decision: Decision, summary: str) -> Callable[..., None]:
+    """The command that signs with this decision; both take the same proof."""
+
+    def sign(
+        rollout_id: RolloutId,
+        by: By = "",
+        comment: Comment = "",
+        role: Role = None,
+        code: OneTime = "",
+        ssh_key: SshKey = None,
+        text: Text = None,
+        signature: Signature = None,
+        as_json: Json = False,
+    ) -> None:
+        _sign(rollout_id, decision, acting(by), comment, role, _Given(code, ssh_key, text, signature), as_json=as_json)
+
+    sign.__name__, sign.__doc__ = decision, summary
+    return sign
 
 
-def reject(
-    rollout_id: RolloutId,
-    by: By = "",
-    comment: Comment = "",
-    role: Role = None,
-    code: OneTime = "",
-    ssh_key: SshKey = None,
-    text: Text = None,
-    signature: Signature = None,
-    as_json: Json = False,
-) -> None:
-    """Refuse the pending sign-off: the rollout goes back and ends as rejected."""
-    _sign(rollout_id, "reject", acting(by), comment, role, _Given(code, ssh_key, text, signature), as_json=as_json)
+approve = _signing("approve", "Sign the pending sign-off.")
+reject = _signing("reject", "Refuse the pending sign-off: the rollout goes back and ends as rejected.")
 
 
 class _Given:

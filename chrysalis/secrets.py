@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 FEWEST_CHARACTERS = 6
 _SECRET_NAME = re.compile(
-    r"PASS(WORD|WD|PHRASE)?(_|$)|SECRET|TOKEN|CREDENTIAL|COOKIE|AUTHORIZATION|API_?KEY|_KEY$|WEBHOOK",
+    r"PASS(WORD|WD|PHRASE)?(_|$)|SECRET|TOKEN|CREDENTIAL|COOKIE|AUTHORIZATION|API_?KEY|_KEY$|(^|_)DSN$|WEBHOOK",
     re.IGNORECASE,
 )
 _SAID = re.compile(
@@ -30,6 +30,7 @@ _SAID = re.compile(
     re.IGNORECASE,
 )
 """A secret that is not known, but announced as servers do in their answers: `"apiToken": "…"`, `Authorization: Bearer …`."""
+_USERINFO = re.compile(r"(?<=://)([^\s:/@]*):(?!\[|\*{3}@)[^\s/@]+@")
 _WORD = re.compile(r"[^/?#&=:@,;\s]+")
 
 _known: dict[str, str] = {}
@@ -75,9 +76,10 @@ def learn_address(name: str, address: str) -> None:
 
 
 def redact(text: str) -> str:
-    """`text` with every known secret replaced by `[its name]`, and every announced one by `[hidden]`."""
+    """`text` with every known secret replaced by `[its name]`, and every announced one, as in an address, by `[hidden]`."""
     if _pattern is not None:
         text = _pattern.sub(lambda found: f"[{_known[found[0]]}]", text)
+    text = _USERINFO.sub(r"\1:[hidden]@", text)
     return _SAID.sub(lambda found: found[0] if found[2].startswith("[") else f"{found[1]}[hidden]", text)
 
 

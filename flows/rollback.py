@@ -3,7 +3,7 @@
 from prefect import State, flow
 from prefect.states import Completed, Failed
 
-from chrysalis.errors import ChrysalisError, NotAllowed, SickerSide, StaleToken, TargetUnavailable
+from chrysalis.errors import ChrysalisError, LedgerUnavailable, NotAllowed, SickerSide, StaleToken, TargetUnavailable
 from chrysalis.ledger.origin import came_by
 from gates.progress import Outcome, RollBack
 from tasks.chosen_rollback import plan_rollback
@@ -62,6 +62,9 @@ def rollback(rollout_id: str, token: int, to_percent: int | None, reason: str, b
         end_rollback(rollout_id, token, outcome, reason)
     except StaleToken as error:
         return Completed(name="Superseded", message=str(error), data="superseded")
+    except LedgerUnavailable:
+        # Nothing can be written down: as on the way forward the process ends, and the next one goes on from the journal.
+        raise
     except (TargetUnavailable, SickerSide) as error:
         hold_rollback(rollout_id, token, error)
         return Failed(name=HELD, message=str(error), data="held")

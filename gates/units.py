@@ -181,8 +181,8 @@ _PLAIN_BELOW = 1e15
 
 
 def _plain(value: float, digits: int) -> str:
-    """Without an exponent up to 1e15, as people write numbers."""
-    text = f"{value:.{digits}g}"
+    """Without an exponent up to 1e15 and without a minus before zero, as people write numbers."""
+    text = f"{value + 0.0:.{digits}g}"
     return f"{value:.0f}" if "e+" in text and abs(value) < _PLAIN_BELOW else text
 
 

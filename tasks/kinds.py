@@ -1,6 +1,6 @@
 """Every kind of step that can run, by the name it has in a plan."""
 
-from chrysalis.plan.steps import RUNNABLE
+from chrysalis.plan.steps import STEP_KINDS
 from tasks.approve import sign_off
 from tasks.back_up import back_up
 from tasks.carry_data import export_data, import_data
@@ -62,5 +62,5 @@ KINDS: dict[str, StepKind] = {
 WRITTEN_OUT = frozenset({"ramp", "waves", "repeat"})
 """Kinds that a plan writes out into others before they run."""
 
-if missing := RUNNABLE - WRITTEN_OUT - KINDS.keys():
-    raise ImportError(f"these kinds are said to run and have no task: {', '.join(sorted(missing))}")
+if missing := STEP_KINDS.keys() - WRITTEN_OUT - KINDS.keys():
+    raise ImportError(f"these kinds of steps have no task: {', '.join(sorted(missing))}")

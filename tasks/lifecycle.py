@@ -67,7 +67,6 @@ def checked(plan: str, version: str, speed: float) -> LoadedPlan:
     """The plan, if it and what it is started with are sound. Raises PlanError, SettingsError."""
     file = settings().plan_file(plan)
     loaded = load_plan(file)
-    refuse_if_not_runnable(loaded)
     if wrong := check_people(loaded, people_of(loaded.plan).signers(), str(file)):
         raise PlanError("\n".join(str(problem) for problem in wrong))
     if not version.strip():
@@ -75,16 +74,6 @@ def checked(plan: str, version: str, speed: float) -> LoadedPlan:
     if not 1.0 <= speed <= 1_000_000:
         raise PlanError(f"speed: found {speed:g}, expected 1 to 1000000; above 1 is for sandboxes only")
     return loaded
-
-
-def refuse_if_not_runnable(loaded: LoadedPlan) -> None:
-    """Raises PlanError that lists the kinds of steps that have no task yet."""
-    missing = sorted({step.kind for step in loaded.plan.not_runnable})
-    if missing:
-        raise PlanError(
-            f"{loaded.plan.name}: these kinds of steps cannot run yet: {', '.join(missing)}; "
-            f"see `chrysalis plan check --runnable deployments/{loaded.plan.name}/plan.yaml`"
-        )
 
 
 def _release_key(ledger: Ledger, plan: str, version: str, *, again: bool, dry_run: bool) -> str:

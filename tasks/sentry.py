@@ -337,7 +337,10 @@ class Sentry:
 
     def _settle_waits(self, looks: list[Look], now: datetime, passed_s: float) -> set[int]:
         """Count and close; returns the waits that are over."""
-        counted, self._counted = self._counted, frozenset(wait.id for look in looks for wait in look.guarded.waits)
+        counted = self._counted
+        waits = [wait for look in looks for wait in look.guarded.waits]
+        # One that was opened while this tick began is not known yet: the next one must not count the time before it.
+        self._counted = frozenset(wait.id for wait in waits if wait.id in counted or wait.opened_at <= now)
         since = None if self._last_tick is None else passed_s
         glances = [
             (

@@ -2,6 +2,7 @@
 
 import pytest
 
+import tests.gates.examples  # noqa: F401
 from tests.stack import stack
 
 __all__ = ["stack"]

@@ -34,6 +34,8 @@ def nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         pytest.param("DB_URL", "postgresql://u:hunt%40er22@h/d", "hunt@er22 hunt%40er22", "[DB_URL] [DB_URL]", id="escaped"),
         pytest.param("URL", "http://u:hunter22@h", "Basic dTpodW50ZXIyMg==", "Basic [URL]", id="as a header"),
         pytest.param("URL", "http://h/x?token=abc123xyz&page=second", "abc123xyz second", "[URL] second", id="in a query"),
+        pytest.param("MODE", "lite", "at amqp://u:hunter22@h/v", "at amqp://u:[hidden]@h/v", id="a password nobody told"),
+        pytest.param("SENTRY_DSN", "https://k3yk3yk3y@h/7", "https://k3yk3yk3y@h/7", "[SENTRY_DSN]", id="a DSN"),
         pytest.param("SERVICE_URL", "http://h:8000/api", "http://h:8000/api", "http://h:8000/api", id="a plain URL"),
     ],
 )

@@ -12,12 +12,12 @@ from chrysalis.checks.load import check_load_result
 from chrysalis.checks.network import check_http, check_tls
 from chrysalis.checks.programs import check_command, check_env
 from chrysalis.checks.queries import check_promql, check_sql
-from chrysalis.checks.redact import Redactor
 from chrysalis.checks.reports import check_coverage, check_test_report
 from chrysalis.checks.result import Context, NotKnown, Result, Verdict
 from chrysalis.errors import ChrysalisError
 from chrysalis.plan import checklist as kinds
 from chrysalis.plan.checklist import Item
+from chrysalis.secrets import learn, learn_value, redact
 from gates.checklist import Status
 from gates.units import UnitError
 
@@ -51,8 +51,7 @@ def run_item(item: Item, context: Context, heavy: AbstractContextManager[object]
     """
     if item.check is None:
         raise ValueError(f"item {item.id} is attested, not checked")
-    secret = item.check.name if isinstance(item.check, kinds.Env) and item.check.secret else ""
-    redact = Redactor(context.variables, frozenset({secret}))
+    _learn_secrets(item.check, context)
     started = monotonic()
     if item.only_if_set is not None and not context.variables.get(item.only_if_set):
         said = f"{item.only_if_set} is not set, so that it does not apply"
@@ -61,16 +60,23 @@ def run_item(item: Item, context: Context, heavy: AbstractContextManager[object]
         with heavy if isinstance(item.check, kinds.Backup) else ALONE:
             verdict = _check(item.check, context)
     except NotKnown as error:
-        return _result(item, Status.NOT_KNOWN, Verdict(False, str(error), ""), redact, started)
+        return _result(item, Status.NOT_KNOWN, Verdict(False, str(error), ""), started)
     except NotRestored as error:
-        return _result(item, Status.FAILED, Verdict(False, str(error), "a restore"), redact, started)
+        return _result(item, Status.FAILED, Verdict(False, str(error), "a restore"), started)
     except (ChrysalisError, UnitError) as error:
-        return _result(item, Status.NOT_KNOWN, Verdict(False, f"the check cannot be made: {error}", ""), redact, started)
+        return _result(item, Status.NOT_KNOWN, Verdict(False, f"the check cannot be made: {error}", ""), started)
     except Exception as error:
         # A fault of ours, or of a library, in one item must not end the others; and it is no pass.
         said = f"the check broke off ({type(error).__name__}: {error})"
-        return _result(item, Status.NOT_KNOWN, Verdict(False, said, ""), redact, started)
-    return _result(item, Status.PASSED if verdict.passed else Status.FAILED, verdict, redact, started)
+        return _result(item, Status.NOT_KNOWN, Verdict(False, said, ""), started)
+    return _result(item, Status.PASSED if verdict.passed else Status.FAILED, verdict, started)
+
+
+def _learn_secrets(spec: kinds.AnyCheck, context: Context) -> None:
+    for name, value in context.variables.items():
+        learn(name, value)
+    if isinstance(spec, kinds.Env) and spec.secret:
+        learn_value(spec.name, context.variables.get(spec.name, ""))
 
 
 def _check(spec: kinds.AnyCheck, context: Context) -> Verdict:
@@ -99,7 +105,7 @@ def _check(spec: kinds.AnyCheck, context: Context) -> Verdict:
             return check_backup(spec, context)
 
 
-def _result(item: Item, status: Status, verdict: Verdict, redact: Redactor, started: float) -> Result:
+def _result(item: Item, status: Status, verdict: Verdict, started: float) -> Result:
     found, expected, evidence = (
         redact(text)[:MOST_CHARACTERS] for text in (verdict.found, verdict.expected, verdict.evidence)
     )

@@ -6,26 +6,46 @@ and not in the audit; arming and disarming are.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, literal, or_, select, true, update
 
 from chrysalis.ledger import schema
+from chrysalis.ledger.database import Database
 from chrysalis.ledger.leases import require_held
 from chrysalis.ledger.part import Part
 from chrysalis.ledger.records import Details, Guarded, Lease, Rollout, Wait
-from chrysalis.ledger.rows import columns
+from chrysalis.ledger.rows import Unread, columns
 from chrysalis.ledger.transaction import Transaction
 
 _TABLE = schema.guards
-_ROLLOUT = columns(schema.rollouts, Rollout)
-_WAIT = columns(schema.waits, Wait)
 _GUARD = (_TABLE.c.armed_at, _TABLE.c.triggers, _TABLE.c.trigger_states)
+
+
+@dataclass(frozen=True, slots=True)
+class _Guard:
+    armed_at: datetime | None
+    triggers: Details | None
+    trigger_states: Details | None
+    alive_until: datetime | None
+
+
+_ROLLOUTS = Unread(Rollout, columns(schema.rollouts, Rollout))
+_GUARDS = Unread(_Guard, (*_GUARD, schema.leases.c.expires_at))
+_WAITS = Unread(Wait, columns(schema.waits, Wait))
+_GUARD_AT = len(_ROLLOUTS.columns)
+_WAIT_AT = _GUARD_AT + len(_GUARDS.columns)
 
 
 class Guards(Part):
     """The watch's view of the ledger."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._read: dict[tuple[Any, ...], Any] = {}
+        """What was read last time, by the text that it was read from: at most ticks only the waits are other ones."""
 
     def arm_guard(
         self, rollout_id: str, token: int, *, triggers: Details, now: datetime, keep: Collection[str] = ()
@@ -66,17 +86,32 @@ class Guards(Part):
         joined = joined.outerjoin(waits, and_(waits.c.rollout_id == rollouts.c.id, schema.is_open))
         joined = joined.outerjoin(leases, leases.c.name == literal("rollout:") + rollouts.c.id)
         statement = (
-            select(*_ROLLOUT, *_GUARD, leases.c.expires_at, *_WAIT)
+            select(*_ROLLOUTS.columns, *_GUARDS.columns, *_WAITS.columns)
             .select_from(joined)
             .where(schema.is_active, which)
             .order_by(rollouts.c.serial, waits.c.id)
         )
         with self._database.read() as connection:
             rows = connection.execute(statement).all()
-        by_rollout: dict[str, list[Any]] = {}
+        by_rollout: dict[str, list[tuple[Any, ...]]] = {}
         for row in rows:
-            by_rollout.setdefault(row[0], []).append(row)
-        return tuple(_guarded(group) for group in by_rollout.values())
+            by_rollout.setdefault(row[0], []).append(tuple(row))
+        before, now_read = self._read, {}
+
+        def read(kind: Unread[Any], text: tuple[Any, ...]) -> Any:
+            found = before.get(text)
+            now_read[text] = kind.read(text) if found is None else found
+            return now_read[text]
+
+        seen = []
+        for group in by_rollout.values():
+            guard: _Guard = read(_GUARDS, group[0][_GUARD_AT:_WAIT_AT])
+            waits_ = tuple(read(_WAITS, row[_WAIT_AT:]) for row in group if row[_WAIT_AT] is not None)
+            rollout = read(_ROLLOUTS, group[0][:_GUARD_AT])
+            states = guard.trigger_states or {}
+            seen.append(Guarded(rollout, guard.armed_at, guard.triggers or {}, states, waits_, guard.alive_until))
+        self._read = now_read
+        return tuple(seen)
 
     def save_trigger_states(
         self, states: Mapping[str, Mapping[str, Any]], now: datetime, *, lease: Lease | None = None
@@ -101,10 +136,3 @@ def disarm(tx: Transaction, rollout: Rollout) -> None:
     gone = tx.execute(update(_TABLE).where(armed).values(armed_at=None, triggers={}, trigger_states={}))
     if gone.rowcount:
         tx.note(rollout.holder, "guard_disarmed", rollout.id, {"token": rollout.token})
-
-
-def _guarded(rows: list[Any]) -> Guarded:
-    first, guard_at, wait_at = rows[0], len(_ROLLOUT), len(_ROLLOUT) + len(_GUARD) + 1
-    armed_at, triggers, states, alive_until = first[guard_at:wait_at]
-    waits = tuple(Wait(*row[wait_at:]) for row in rows if row[wait_at] is not None)
-    return Guarded(Rollout(*first[:guard_at]), armed_at, triggers or {}, states or {}, waits, alive_until)

@@ -37,14 +37,18 @@ class Authenticators:
             enrol(name, secret, by=enrolled_by)
 
     def code(self, person: str) -> str:
-        """A code of theirs that was not used yet: of this half minute or those beside it, else the next one."""
-        step = timedelta(seconds=codes.STEP_S)
-        while True:
-            now = utc_now()
-            for at in (now, now - step, now + step):
-                if (person, made := codes.code_at(self._secrets[person], at)) not in self._used:
-                    return made
+        """A code of theirs that was not used yet, waited for where there is none."""
+        while (made := self.code_at_hand(person)) is None:
             time.sleep(POLL_S)
+        return made
+
+    def code_at_hand(self, person: str) -> str | None:
+        """A code of this half minute or those beside it that was not used yet."""
+        now, step = utc_now(), timedelta(seconds=codes.STEP_S)
+        for at in (now, now - step, now + step):
+            if (person, made := codes.code_at(self._secrets[person], at)) not in self._used:
+                return made
+        return None
 
     def used(self, person: str, code: str) -> None:
         """That code was entered."""

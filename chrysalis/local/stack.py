@@ -114,9 +114,7 @@ class Stack:
             "CHRYSALIS_WATCH_INTERVAL": f"{self.settings.watch_interval_s * 1000:g}ms",
             "CHRYSALIS_SUSPEND_AFTER": f"{self.settings.suspend_after_s * 1000:g}ms",
         }
-        profile = self.settings.profile
-        own = {} if profile is None else profile.environment(self.home / "sandbox")
-        return {**os.environ, **local, **own}
+        return {**os.environ, **local}
 
     def start(self, say: Say = lambda _: None) -> None:
         """Start all and wait until the watch ticks. Raises SettingsError with what could not start, and why."""

@@ -29,7 +29,6 @@ from chrysalis.plan.parts import (
 )
 from chrysalis.plan.steps import (
     KIND_OF,
-    RUNNABLE,
     Activate,
     AnyStep,
     Ramp,
@@ -229,11 +228,6 @@ class Plan(Spec):
         for name in self.phase_names[: self.phase_names.index(phase) + 1]:
             watched |= self.phase(name).triggers
         return watched | self.phase(phase).triggers_here
-
-    @cached_property
-    def not_runnable(self) -> tuple[PlannedStep, ...]:
-        """Steps whose kind has no task yet, those of rollbacks and operations included."""
-        return tuple(step for step in self.all_steps if step.kind not in RUNNABLE)
 
 
 def _title(kind: str, spec: Step) -> str:

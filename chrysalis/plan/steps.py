@@ -1,4 +1,4 @@
-"""The kinds of steps a phase is made of. One Spec per kind; `RUNNABLE` says which have a task.
+"""The kinds of steps a phase is made of. One Spec per kind.
 
 A step is written as one key that names its kind: `- set_weight: 30%`. Each has an optional `name`, unique in its phase,
 and says itself how it is undone where its kind cannot know.
@@ -29,7 +29,6 @@ from gates.units import Duration
 
 __all__ = [
     "KIND_OF",
-    "RUNNABLE",
     "STEP_KINDS",
     "Activate",
     "AnyStep",
@@ -259,39 +258,3 @@ STEP_KINDS: dict[str, type[Step]] = {
 }
 AnyStep = keyed_union("step", dict(STEP_KINDS))
 KIND_OF: dict[type[Step], str] = {SkipWhen: "skip_when", **{spec: kind for kind, spec in STEP_KINDS.items()}}
-
-RUNNABLE = frozenset(
-    {
-        "migrate",
-        "back_up",
-        "restore",
-        "export_data",
-        "import_data",
-        "deploy",
-        "activate",
-        "deactivate",
-        "waves",
-        "operate",
-        "set_flag",
-        "set_mode",
-        "smoke_test",
-        "load_test",
-        "set_route",
-        "set_weight",
-        "ramp",
-        "soak",
-        "wait_until",
-        "skip_when",
-        "repeat",
-        "gate",
-        "checklist",
-        "sign_off",
-        "notify",
-        "report",
-        "run_command",
-        "record_baseline",
-        "tag_version",
-        "verify",
-    }
-)
-"""Kinds that have a task today; the others are checked, shown and refused at the start."""

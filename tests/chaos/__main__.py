@@ -20,6 +20,7 @@ from pathlib import Path
 from chrysalis.sandbox.profiles import Profile, load_profile
 from chrysalis.settings import CHECKOUT
 from tests.chaos.campaign import Campaign
+from tests.chaos.signers import give_keys
 from tests.chaos.world import world
 
 SPEED = 320_000.0
@@ -29,6 +30,7 @@ _ASKED = ' and on (side) count by (side) (up{side="{side}"})'
 CONSTANTS = {
     "p50": f"({_SIDE.format(value=20, side='canary')} or {_SIDE.format(value=60, side='stable')})" + _ASKED,
     "p99": f"({_SIDE.format(value=100, side='canary')} or {_SIDE.format(value=100, side='stable')})" + _ASKED,
+    "memory": f"({_SIDE.format(value=50, side='canary')} or {_SIDE.format(value=50, side='stable')})" + _ASKED,
     "speed_up": "vector(8)",
     "canary_share": 'max(crystal_weight{service="{service}"})',
 }
@@ -44,6 +46,8 @@ def main() -> None:
     demo = Profile("quick", SHORT_SPEED) if arguments.short else replace(load_profile("crystal"), speed=SPEED)
     home = Path(tempfile.mkdtemp(prefix="chrysalis-chaos-"))
     plan = steady(plans, home / "plans") / demo.name / "plan.yaml"
+    if (people := home / "plans" / "people.yaml").exists():
+        give_keys(people, home / "ssh")
     campaign = Campaign(plan, demo, arguments.json, say)
     if arguments.resume:
         campaign.load()
@@ -66,7 +70,7 @@ def main() -> None:
                 continue
             folder = home / ("engine" if engine else "plain")
             folder.mkdir()
-            with world(folder, plan, rate_rps=RATE_RPS, speed=demo.speed, engine=engine) as here:
+            with world(folder, plan, keys=home / "ssh", rate_rps=RATE_RPS, speed=demo.speed, engine=engine) as here:
                 say(f"all is up below {folder}; {len(some)} walks" + (", in Prefect's engine" if engine else ""))
                 campaign.run(here, some)
     finally:
@@ -79,8 +83,9 @@ def main() -> None:
 
 
 def steady(plans: Path, folder: Path) -> Path:
-    """The plans without what chance decides here: how long answers take on a machine that is made slow by killing, and which
-    of the few requests of a scaled window the canary got; the weight that the service says it has stands for that."""
+    """The plans without what chance decides here: how long answers take on a machine that is made slow by killing, whether
+    a handful of samples of the memory can be told to be flat, and which of the few requests of a scaled window the canary
+    got; the weight that the service says it has stands for that."""
     shutil.copytree(plans, folder)
     for plan in folder.glob("*/plan.yaml"):
         text = plan.read_text()

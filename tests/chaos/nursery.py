@@ -21,13 +21,15 @@ import tasks.artifacts
 import tasks.lifecycle
 import tasks.workspace
 from chrysalis.errors import ChrysalisError
+from chrysalis.people import ssh
 from flows.rollout import go_on
 from flows.watch import watch
 from tasks import approve
 from tasks.lifecycle import register
-from tasks.proof import Code
+from tasks.proof import Code, Offered, SshSigned
 from tasks.workspace import Workspace, open_ledger
 from tests.chaos import marks
+from tests.chaos.signers import CODE, KEY
 
 ENDED, WAITS, RAISED = 0, 10, 1
 LEASE_S = 1.5
@@ -66,8 +68,11 @@ def start(order: dict[str, Any]) -> int:
 
 def sign(order: dict[str, Any]) -> int:
     workspace = Workspace.open(order["rollout"], 0)
-    for approver, code in order["codes"].items():
-        offered = Code(code) if code else None
+    for approver, (kind, given) in order["proofs"].items():
+        offered: Offered = Code(given) if kind == CODE else None
+        if kind == KEY:
+            text = approve.statement_of(workspace, approver, "approve", "chaos").text()
+            offered = SshSigned(text, ssh.sign(text, Path(given)))
         approve.sign(workspace, order["step"], approver, decision="approve", comment="chaos", door="cli", offered=offered)
     return ENDED
 

@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -91,7 +92,8 @@ class Walk:
         self.trace.parent.mkdir(exist_ok=True)
         self.rollout_id = ""
         self._watch = self._flow = self._person = 0
-        self._surveyed_at = 0.0
+        self._over = threading.Event()
+        self._surveys = threading.Thread(target=self._enter_surveys, name="surveys", daemon=True)
         self._began_at = time.time()
 
     def go(self) -> Walked:
@@ -105,6 +107,7 @@ class Walk:
             else:
                 self.rollout_id = self.resumed
                 self._start_watch()
+            self._surveys.start()
             self._until_ended()
             record = read_record(self.world.sandbox, self.world.ledger, self.rollout_id, since)
             self._check_soaks()
@@ -114,6 +117,9 @@ class Walk:
             for pid in (self._flow, self._person, self._watch):
                 if pid:
                     kill(pid)
+            self._over.set()
+            if self._surveys.ident is not None:
+                self._surveys.join()
             self._end_watch_span()
             self._tidy()
         lines = self.trace.read_text().splitlines() if self.trace.exists() else []
@@ -140,7 +146,6 @@ class Walk:
                 before, deadline, tries = now, time.monotonic() + STEP_TIMEOUT_S, 0
             if time.monotonic() > deadline or tries > TRIES:
                 raise TimeoutError(f"nothing happens after {now}; {row.status_text}; {tries} tries")
-            self._survey()
             if self._flow == 0 and not self._asleep():
                 self._flow = self._fork(self._job)
             self._attend(0.05)
@@ -178,8 +183,10 @@ class Walk:
             if self.world.nursery.ended.get(self._person) is None:
                 return
             self._person = 0
+        if self._flow or self._row().state != "waiting":
+            return  # signed between a crash and what follows it, a sign-off would not be waited for at all
         for wait in self._ledger().waits(self.rollout_id):
-            if not wait.is_open or wait.kind != "sign_off" or self._flow:
+            if not wait.is_open or wait.kind != "sign_off":
                 continue
             if self.at_rest is not None and wait.step_id == self.rest_at:
                 at_rest, self.at_rest = self.at_rest, None
@@ -194,8 +201,8 @@ class Walk:
             assert isinstance(spec, SignOff)
             standing = [one for one in self._ledger().sign_offs(self.rollout_id, wait.step_id) if one.void is None]
             signers = _signers(plan_of(self.rollout_id), spec.rule, {one.role for one in standing})
-            codes = {signer: self.world.code(signer) for signer in signers}
-            self._person = self._fork("sign", step=wait.step_id, codes=codes)
+            proofs = {signer: self.world.proof(signer) for signer in signers}
+            self._person = self._fork("sign", step=wait.step_id, proofs=proofs)
             return
 
     def _attend(self, timeout_s: float) -> None:
@@ -297,15 +304,17 @@ class Walk:
         if self.watched.spans and self.watched.spans[-1][1] == float("inf"):
             self.watched.spans[-1][1] = time.time()
 
-    def _survey(self) -> None:
-        if time.monotonic() - self._surveyed_at < SURVEY_EVERY_S:
-            return
-        self._surveyed_at = time.monotonic()
-        known = plan_of(self.rollout_id).metrics
-        for name, value in self.plan.surveys.items():
-            if name in known:
+    def _enter_surveys(self) -> None:
+        """What surveys say, entered in a thread of its own: who stands at a mark may hold the lock that it waits for."""
+        while True:
+            for name, value in self.plan.surveys.items():
                 with contextlib.suppress(ChrysalisError):
-                    measure.enter(self.rollout_id, name, value, by="ravi")
+                    if name in plan_of(self.rollout_id).metrics:
+                        measure.enter(self.rollout_id, name, value, by="ravi")
+                if self._over.is_set():
+                    return
+            if self._over.wait(SURVEY_EVERY_S):
+                return
 
     def _drain(self) -> None:
         """What the last process still does after the rollout has ended: marks behind the last entry."""

@@ -23,7 +23,6 @@ import psycopg
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from chrysalis.ledger import Ledger
-from chrysalis.local.people import ENROLLED_BY, Authenticators
 from chrysalis.local.processes import descendants
 from chrysalis.local.stack import Stack, StackSettings, sandbox_variables
 from chrysalis.sandbox import postgres
@@ -33,6 +32,7 @@ from chrysalis.sandbox.settings import SandboxSettings
 from chrysalis.settings import CHECKOUT
 from tasks.workspace import settings
 from tests.chaos.nursery import ENGINE
+from tests.chaos.signers import Signers
 
 WATCH_TICK_MS = 100
 START_TIMEOUT_S = 180.0
@@ -104,11 +104,15 @@ class LedgerDatabase:
         """SIGKILL to the server and everything it forked, as a machine that loses its power."""
         if self._server is None:
             return
-        for pid in [self._server.pid, *descendants(self._server.pid)]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        forked = descendants(self._server.pid)
+        for pid in [self._server.pid, *forked]:
+            kill(pid)
         self._server.wait()
         self._server = None
+        for pid in forked:
+            # Handed to this process, which is the one that all below it are handed to (`chrysalis.local.processes`).
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
 
     def remove(self) -> None:
         self.kill()
@@ -211,7 +215,7 @@ class World:
     database: LedgerDatabase
     nursery: Nursery
     sandbox: Sandbox
-    authenticators: Authenticators | None
+    signers: Signers | None
     """Of the people file; None where the plans have none and nobody proves who they are."""
 
     @property
@@ -220,13 +224,9 @@ class World:
 
         return open_ledger()
 
-    def code(self, person: str) -> str:
-        """A one-time code of theirs, handed out once; empty where none is asked for."""
-        if self.authenticators is None:
-            return ""
-        code = self.authenticators.code(person)
-        self.authenticators.used(person, code)
-        return code
+    def proof(self, person: str) -> tuple[str, str]:
+        """What they prove who they are with; empty where nobody asks for it."""
+        return ("", "") if self.signers is None else self.signers.proof(person)
 
     def kill_server(self) -> None:
         """SIGKILL to Prefect's server with what it forked; another is started at once and not waited for."""
@@ -266,8 +266,8 @@ class Snapshot:
 
 
 @contextmanager
-def world(home: Path, plan: Path, *, rate_rps: float, speed: float, engine: bool) -> Iterator[World]:
-    """Start it below `home` and stop it at the end. Sets this process's environment.
+def world(home: Path, plan: Path, *, keys: Path, rate_rps: float, speed: float, engine: bool) -> Iterator[World]:
+    """Start it below `home` and stop it at the end. Sets this process's environment. `keys`: where people have theirs.
 
     With `engine` the flows run in Prefect's engine, against a server; without, as plain functions (`nursery`).
     """
@@ -293,11 +293,11 @@ def world(home: Path, plan: Path, *, rate_rps: float, speed: float, engine: bool
             settings.cache_clear()
             Ledger.open(database.url).close()
             _have_targets_log(stack.sandbox)
-            authenticators = None if settings().people_file is None else Authenticators(ENROLLED_BY)
+            signers = None if settings().people_file is None else Signers(keys)
             nursery = Nursery(home / "nursery", environment, [plan])
             try:
                 with temporary_settings({PREFECT_API_URL: stack.api_url}):
-                    yield World(home, stack, database, nursery, stack.sandbox, authenticators)
+                    yield World(home, stack, database, nursery, stack.sandbox, signers)
             finally:
                 nursery.stop()
         finally:

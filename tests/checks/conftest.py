@@ -3,6 +3,7 @@
 import http.server
 import shutil
 import ssl
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -22,8 +23,19 @@ from cryptography.x509.oid import NameOID
 from chrysalis.checks import Context, Result
 from chrysalis.checks.run import run_item
 from chrysalis.plan.checklist import Item
+from gates.checklist import Status
 
 Check = Callable[..., Result]
+PASSED, FAILED, NOT_KNOWN = Status.PASSED, Status.FAILED, Status.NOT_KNOWN
+PYTHON = sys.executable
+
+
+def said(result: Result, status: Status, *words: str) -> None:
+    """The result is of that status, and says each of these words."""
+    assert result.status is status, result
+    text = f"{result.found} | {result.expected} | {result.evidence}"
+    for word in words:
+        assert word in text, text
 
 
 @pytest.fixture
@@ -43,7 +55,7 @@ def check(context: Context) -> Check:
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def database_url() -> Iterator[str]:
     """A PostgreSQL with a table of three rows; its folder is a short path, because the socket in it has to be."""
     folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")

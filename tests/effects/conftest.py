@@ -10,7 +10,7 @@ from tests.metrics import servers
 from tests.metrics.servers import running_postgres
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgres_server() -> Iterator[str]:
     with running_postgres() as url:
         yield url

@@ -75,6 +75,10 @@ def test_a_pair_that_differs_is_shown_different(left, right, unit):
         assert (shown[0] == shown[1]) == (left == right)
 
 
+def test_nothing_has_no_sign():
+    assert show(-0.0, "ms") == "0 ms"
+
+
 def test_a_ratio_is_shown_in_percent():
     assert show(0.0123, "ratio") == "1.23 %"
 

@@ -23,6 +23,24 @@ def test_a_guarded_rollout_is_seen_with_waits_triggers_states_and_token(ledger: 
     assert seen.waits == waits
 
 
+def test_what_changed_since_the_last_look_is_seen_and_what_did_not_is_not_read_again(ledger: Ledger) -> None:
+    rollout_id, token = started(ledger)
+    wait = ledger.open_wait(rollout_id, token, step_id="a", kind="soak", needed_s=60, detail={"at": 1}, now=NOW)
+    ledger.arm_guard(rollout_id, token, triggers={"errors": {}}, now=NOW)
+    (first,) = ledger.watched()
+    ledger.tick_wait(wait.id, 5.0, observed={"errors": 0.1}, now=LATER)
+    (second,) = ledger.watched()
+    assert second.rollout is first.rollout
+    assert second.triggers is first.triggers
+    assert second.waits == ledger.waits(rollout_id)
+    assert (second.waits[0].watched_s, second.waits[0].ticked_at) == (5.0, LATER)
+    ledger.set_position(rollout_id, token, phase="beta", weight_percent=30, status_text="", now=LATER)
+    ledger.save_trigger_states({rollout_id: {"errors": {"pending_since": 3}}}, LATER)
+    (third,) = ledger.watched()
+    assert third.rollout == ledger.get(rollout_id) != first.rollout
+    assert third.trigger_states == {"errors": {"pending_since": 3}}
+
+
 def test_waiting_without_a_guard_is_seen_and_neither_is_not(ledger: Ledger) -> None:
     waiting, token = started(ledger)
     ledger.open_wait(waiting, token, step_id="a", kind="sign_off", needed_s=None, detail={}, now=NOW)

@@ -24,7 +24,7 @@ minus -5
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def urls() -> Iterator[dict[str, str]]:
     """Where they are."""
 
@@ -41,7 +41,7 @@ def urls() -> Iterator[dict[str, str]]:
         yield {"prometheus": url, "database": database}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sources(urls: dict[str, str]) -> Iterator[dict[str, MetricSource]]:
     prometheus = PrometheusSource(urls["prometheus"], scrape_interval_s=SCRAPE_INTERVAL_S)
     sql = SqlSource(urls["database"])

@@ -20,7 +20,7 @@ ungrouped 1
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prometheus_url() -> Iterator[str]:
     def metrics(_: Asked) -> Reply:
         return Reply(body=EXPOSED, headers={"Content-Type": "text/plain; version=0.0.4"})
@@ -29,7 +29,7 @@ def prometheus_url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgres_url() -> Iterator[str]:
     with running_postgres() as url:
         with psycopg.connect(url, autocommit=True) as connection:

@@ -40,7 +40,7 @@ WEIGHT_STEP = "some.01.set_weight"
 SOAK_STEP = "some.02.soak"
 NEXT_WEIGHT_STEP = "some.03.set_weight"
 TICK_S = 0.1
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @dataclass

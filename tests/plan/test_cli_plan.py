@@ -3,11 +3,9 @@
 import json
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner
 
 from chrysalis.cli_plan import app
-from chrysalis.plan.steps import RUNNABLE
 from tests.plan.samples import SOUND, add_migrations, changed
 
 runner = CliRunner()
@@ -39,17 +37,6 @@ def test_all_problems_of_all_files_at_once(tmp_path: Path) -> None:
     assert first.startswith(f"{bad}:18:11: metrics.users.source: found 'helth'")
     assert second.startswith(f"{worse}:86:9: phases[1].steps[1].set_weight: found '130%'")
     assert "no.yaml:1:1: cannot be read as a plan: No such file or directory" in third
-
-
-def test_runnable_names_the_steps_without_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every kind has one today; a plan with one that has not is sound and cannot be started."""
-    file = write(tmp_path, "a.yaml", SOUND)
-    assert runner.invoke(app, ["check", "--runnable", file]).exit_code == 0
-    monkeypatch.setattr("chrysalis.plan.model.RUNNABLE", RUNNABLE - {"tag_version"})
-    assert runner.invoke(app, ["check", file]).exit_code == 0
-    result = runner.invoke(app, ["check", "--runnable", file])
-    assert result.exit_code == 1
-    assert "all.08.tag_version: the kind tag_version has no task yet" in result.stderr
 
 
 def test_live_without_the_variables_says_which_is_missing(tmp_path: Path) -> None:

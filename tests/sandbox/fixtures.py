@@ -12,12 +12,12 @@ from chrysalis.sandbox.settings import SandboxSettings
 from chrysalis.targets.base import Stamp
 
 _TOKENS = itertools.count(1)
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """Started once for the session."""
+    """Started once for the package, and stopped behind it: its load would slow whatever comes next."""
     settings = SandboxSettings(rate_rps=60, restart_after_s=0.1, scrape_interval_s=0.5)
     with Sandbox.start(tmp_path_factory.mktemp("sandbox"), settings=settings) as sandbox:
         yield sandbox

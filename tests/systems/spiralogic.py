@@ -1,6 +1,7 @@
 """Spiralogic: forward with its cohort, the mode ladder down and up, each alert and guard rail, and back from every phase."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
@@ -24,7 +25,8 @@ from tests.systems.table import Case, Move, System
 
 OPS, ONCALL, ENG_ONCALL = "SPIRALOGIC_OPS_URL", "SPIRALOGIC_ONCALL_URL", "SPIRALOGIC_ENG_ONCALL_URL"
 FINANCE = "SPIRALOGIC_FINANCE_URL"
-USERS = [f"case-user-{number}" for number in range(120)]
+USERS = [f"case-user-{number}" for number in range(60)]
+AT_ONCE = 8
 QUESTION = {"userId": "case", "text": "Help me find clarity", "element": "air"}
 DEFAULT_MODE = "ORCHESTRATOR_DEFAULT_MODE"
 HEADER = "x-experiment-spiralogic"
@@ -38,8 +40,9 @@ def ask(running: Running, **headers: str) -> httpx.Response:
 
 def cohort(running: Running) -> set[str]:
     """Which of the users Spiralogic answers, by their cookie."""
-    asked = {user: ask(running, cookie=f"spiralogic-cohort={user}") for user in USERS}
-    return {user for user, answer in asked.items() if answer.headers["x-orchestrator"] == "spiralogic"}
+    with ThreadPoolExecutor(AT_ONCE) as hands:
+        answers = hands.map(lambda user: ask(running, cookie=f"spiralogic-cohort={user}"), USERS)
+        return {user for user, one in zip(USERS, answers, strict=True) if one.headers["x-orchestrator"] == "spiralogic"}
 
 
 def cohort_of_10(running: Running) -> str:
@@ -292,7 +295,7 @@ SYSTEM = System(
                 "done closing.t_plus_1_week",
             ),
             never=("watch: *", "begun rollback*"),
-            speed=20_000,
+            speed=5_000,
         ),
     ),
 )

@@ -83,3 +83,24 @@ def test_two_watches_never_look_at_once(running: Bench) -> None:
     assert second.lease is None
     for watch in (first, second):
         watch.close()
+
+
+def test_a_soak_that_opens_while_a_tick_begins_is_counted_from_its_opening(running: Bench) -> None:
+    """The tick takes its time, then reads the ledger, and finds a soak that is younger than it."""
+    sentry = Sentry(running.ledger, FakePrefect().wake, "watch-1", 1.0)
+    sentry.tick(NOW)
+    running.ledger.open_wait(
+        running.rollout.id,
+        running.token,
+        step_id="some.03.soak",
+        kind="soak",
+        needed_s=60.0,
+        detail={},
+        now=NOW + 1.3 * SECOND,
+    )
+    sentry.tick(NOW + SECOND)
+    sentry.tick(NOW + 2 * SECOND)
+    sentry.tick(NOW + 3 * SECOND)
+    (soak,) = running.ledger.waits(running.rollout.id)
+    assert soak.watched_s == pytest.approx(1.7)
+    sentry.close()

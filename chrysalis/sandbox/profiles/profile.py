@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chrysalis.sandbox.settings import SandboxSettings
@@ -43,10 +42,6 @@ def _no_parts(_: "Layout") -> "list[Part]":
     return []
 
 
-def _no_environment(_: Path) -> Mapping[str, str]:
-    return {}
-
-
 def _no_command(_: "Sandbox", __: Sequence[str]) -> int:
     return 64
 
@@ -69,8 +64,6 @@ class Profile:
     """Further processes; called once, in the process that keeps them."""
     prepare: Callable[["Sandbox"], Mapping[str, str]] = _no_variables
     """Files, tables and whatever else a rollout finds there; returns the variables that the plan needs besides."""
-    environment: Callable[[Path], Mapping[str, str]] = _no_environment
-    """Variables of every process of the stack, given the sandbox's folder, before anything of it runs."""
     command: Callable[["Sandbox", Sequence[str]], int] = _no_command
     """What `${SERVICE_COMMAND}` does with its arguments; returns the exit code."""
     between: Callable[["Sandbox"], object] = _nothing

@@ -56,7 +56,7 @@ class Shop:
         return moment.astimezone(UTC)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     layout = Layout(tmp_path_factory.mktemp("archiving"))
     try:

@@ -1,7 +1,6 @@
 """Crystal guarded by its readiness checklist: the service with its guards, and everything around it that the list checks."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from chrysalis.sandbox.profiles.profile import Profile, canary_fault
 from chrysalis.sandbox.profiles.readiness import surroundings
@@ -37,17 +36,12 @@ def prepare(sandbox: Sandbox) -> Mapping[str, str]:
     surroundings.history(sandbox)
     return {
         **HYBRID,
+        **surroundings.tls_variables(sandbox),
         "BACKUPS": str(surroundings.backups(sandbox)),
         "SERVICE_ALERT_RULES": str(surroundings.alert_rules(sandbox)),
         "SERVICE_ASSET_URL": sandbox.state.urls["service"] + "/assets/app.js",
-        "SERVICE_HOST": surroundings.tls_host(sandbox),
         "SERVICE_POOLER_URL": sandbox.state.postgres["uri"],
     }
-
-
-def environment(folder: Path) -> Mapping[str, str]:
-    """The authority that signed the sandbox's certificate is the one that its processes trust."""
-    return {"SSL_CERT_FILE": str(surroundings.certificate(folder))}
 
 
 PROFILE = Profile(
@@ -57,7 +51,6 @@ PROFILE = Profile(
     service="chrysalis.sandbox.profiles.readiness.service:Guarded",
     parts=surroundings.tls_front,
     prepare=prepare,
-    environment=environment,
     surveys={"user_feedback": 0.87, "complaints": 2},
     incident=canary_fault("hybrid.first_week", "30 % errors in Crystal at 30 %", error_rate=0.3),
 )

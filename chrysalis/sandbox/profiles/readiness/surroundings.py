@@ -1,8 +1,8 @@
 """What stands around Crystal's service and the checklist asks for: the database's settings, history, backups, TLS."""
 
-import json
 import re
 import subprocess
+import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import psycopg
 
-from chrysalis.effects.database.backups import take_backup
+from chrysalis.effects.database.backups import note_recovery, take_backup
 from chrysalis.effects.database.programs import Programs
 from chrysalis.effects.database.scratch import scratch_server
-from chrysalis.sandbox import postgres
+from chrysalis.sandbox import postgres, tls
 from chrysalis.sandbox.install import ensure_prometheus
 from chrysalis.sandbox.layout import SIDES, Layout
 from chrysalis.sandbox.parts import Part, answers_tcp
@@ -99,9 +99,7 @@ def backups(sandbox: Sandbox) -> Path:
         if method == "base":
             recovered_to = _recover(sandbox, made.data, made.taken_at + MOMENT, programs)
         else:
-            manifest = made.folder / "manifest.json"
-            told = json.loads(manifest.read_text())
-            manifest.write_text(json.dumps({**told, "recovered_to": recovered_to.isoformat()}, indent=1))
+            note_recovery(made, recovered_to)
     return folder
 
 
@@ -127,38 +125,20 @@ def metrics_of(url: str) -> dict[str, float]:
 # ── TLS ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def certificate(folder: Path) -> Path:
-    """A certificate for localhost, valid for 90 days, signed by an authority of the sandbox's own; returns the authority."""
-    tls = folder / "tls"
-    authority = tls / "authority.pem"
-    if authority.exists():
-        return authority
-    tls.mkdir(parents=True)
-    (tls / "names").write_text("subjectAltName=DNS:localhost\n")
-    key = ("-newkey", "rsa:2048", "-nodes")
-    _openssl(
-        tls, "req", "-x509", *key, "-keyout", "authority.key", "-out", authority.name, "-days", "90", "-subj", "/CN=Sandbox"
-    )
-    _openssl(tls, "req", *key, "-keyout", "front.key", "-out", "front.csr", "-subj", "/CN=localhost")
-    signing = ("-CA", authority.name, "-CAkey", "authority.key", "-CAcreateserial", "-extfile", "names")
-    _openssl(tls, "x509", "-req", "-in", "front.csr", *signing, "-out", "front.pem", "-days", "90")
-    return authority
-
-
 def tls_front(layout: Layout) -> list[Part]:
-    """A server that shows the certificate, as the public host does."""
-    certificate(layout.folder)
+    """A server that shows a certificate of the sandbox's own authority, as the public host does."""
+    folder = layout.folder / "tls"
+    tls.make_certificates(folder)
     (port,) = free_ports(1)
-    (layout.folder / "tls" / "port").write_text(str(port))
-    keys = ("-cert", "tls/front.pem", "-key", "tls/front.key")
-    command = ("openssl", "s_server", "-accept", f"127.0.0.1:{port}", *keys, "-www", "-quiet")
+    (folder / "port").write_text(str(port))
+    command = (sys.executable, "-m", "chrysalis.sandbox.tls", str(folder), str(port))
     return [Part("tls", command, lambda: answers_tcp(port))]
 
 
-def tls_host(sandbox: Sandbox) -> str:
-    """Where the certificate is shown."""
-    return f"localhost:{(sandbox.folder / 'tls' / 'port').read_text()}"
-
-
-def _openssl(folder: Path, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=30)
+def tls_variables(sandbox: Sandbox) -> dict[str, str]:
+    """Where the certificate is shown, and the authority that signed it."""
+    folder = sandbox.folder / "tls"
+    return {
+        "SERVICE_HOST": f"{tls.HOST}:{(folder / 'port').read_text()}",
+        "SSL_CERT_FILE": str(folder / tls.AUTHORITY),
+    }
