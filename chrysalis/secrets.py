@@ -25,7 +25,7 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _SAID = re.compile(
-    r"""((?:pass(?:word|wd)?|secret|token|api[_-]?key|authorization|cookie)["']?\s*[=:]\s*["']?(?:(?:bearer|basic)\s+)?)"""
+    r"""((?-i:(?!PASS:\s))(?:pass(?:word|wd)?|secret|token|api[_-]?key|authorization|cookie)["']?\s*[=:]\s*["']?(?:(?:bearer|basic)\s+)?)"""
     r"""([^\s"',;&})\]]{8,})""",
     re.IGNORECASE,
 )

@@ -20,12 +20,14 @@ from tasks.permission import require
 from tasks.rolling_back import ask
 from tasks.safety import make_safe
 from tasks.step import Done, Waiting, run_name
-from tasks.workspace import Workspace, require_known
+from tasks.workspace import Workspace, open_ledger, require_known
 
 TRIES = 3
 OPERATE = "operate"
 """The kind of the request in the ledger, for an operation that the watch starts."""
 WATCH = "watch"
+SCHEDULE = "schedule"
+"""Who asks when the plan's clock does."""
 AGAIN_AFTER = timedelta(minutes=2)
 """How long the watch waits for an operation that it had started before it has it started again."""
 
@@ -68,18 +70,22 @@ def suggested(workspace: Workspace, trigger: str) -> str:
     return "\n".join(lines)
 
 
-def run(rollout_id: str, name: str, by: str, perform: Perform = without_prefect) -> Iterator[str]:
+def run(
+    rollout_id: str, name: str, by: str, perform: Perform = without_prefect, *, scheduled: bool = False
+) -> Iterator[str]:
     """Run an operation's steps in order; yields a line per step, and how long it took.
 
-    A weight is only ever lowered here: the way up is the plan's. What the watch asked for needs nobody's permission. Raises
-    SettingsError for an unknown operation, TargetError, NotAllowed once the rollout has ended, or when `by` may not.
+    A weight is only ever lowered here: the way up is the plan's. What the watch asked for or the plan has `scheduled` needs
+    nobody's permission, and what is scheduled goes on after the rollout completed.
+
+    Raises SettingsError for an unknown operation, TargetError, NotAllowed once the rollout has ended, or when `by` may not.
     """
     workspace = Workspace.open(rollout_id, 0)
     asked = requests_for(workspace, name)
-    if not any(one.by == by for one in asked):
+    if not scheduled and not any(one.by == by for one in asked):
         require("operate", by, rollout_id)
     require_known(workspace.plan, name, workspace.plan.operations, "operation")
-    if not workspace.rollout.active:
+    if not workspace.rollout.active and not (scheduled and workspace.rollout.outcome == "completed"):
         raise NotAllowed(f"{rollout_id} ended {workspace.rollout.outcome}; start a rollout, or change the target by hand")
     operation, began = workspace.plan.operations[name], time.monotonic()
     try:
@@ -140,17 +146,23 @@ def _settle(workspace: Workspace, asked: list[Request], outcome: str, by: str) -
 
 
 def _insist(rollout_id: str, step: PlannedStep, name: str, by: str, perform: Perform) -> str:
-    """Run a step under a token of its own; the rollout's own process, which works meanwhile, takes newer ones."""
+    """Run a step under the token that is held now: nothing is taken from the rollout's own process, which works meanwhile.
+    Where that began anew in between, the step is repeated under its token."""
     for _ in range(TRIES - 1):
         with contextlib.suppress(StaleToken):
-            return _run(Workspace.open(rollout_id, take_over(rollout_id)), step, name, by, perform)
-    return _run(Workspace.open(rollout_id, take_over(rollout_id)), step, name, by, perform)
+            return _run(_as_held(rollout_id), step, name, by, perform)
+    return _run(_as_held(rollout_id), step, name, by, perform)
+
+
+def _as_held(rollout_id: str) -> Workspace:
+    return Workspace.open(rollout_id, open_ledger().get(rollout_id).token or take_over(rollout_id))
 
 
 def _run(workspace: Workspace, step: PlannedStep, name: str, by: str, perform: Perform) -> str:
     rollout_id = workspace.rollout.id
     if isinstance(step.spec, SetWeight):
-        after = make_safe(workspace, step.spec.to, actor=by, cause=f"operation {name}")
+        taken = Workspace.open(rollout_id, take_over(rollout_id))
+        after = make_safe(taken, step.spec.to, actor=by, cause=f"operation {name}")
         return ", ".join(f"{router} {weight} %" for router, weight in after.items())
     outcome = perform(step, rollout_id, workspace.token)
     if isinstance(outcome, Waiting):

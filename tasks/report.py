@@ -117,7 +117,8 @@ def _waits_for(workspace: Workspace, wait: Wait) -> dict[str, Any]:
 
 
 def _said(detail: Any) -> str:
-    return str(detail.get("summary") or detail.get("reason") or detail.get("does") or "")
+    said = str(detail.get("summary") or detail.get("reason") or detail.get("does") or "")
+    return f"{said} ({detail['took']})" if "took" in detail else said
 
 
 def _wait_line(wait: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from chrysalis.errors import ChrysalisError, LedgerUnavailable, StaleToken, Step
 from chrysalis.ledger import JournalEntry, StepOutcome, Wait, WaitKind
 from chrysalis.plan import PlannedStep, describe
 from chrysalis.plan.steps import Step
+from tasks.windows import must_wait
 from tasks.workspace import Workspace
 
 PATIENCE_S = (0.2, 0.5, 1.0, 2.0)
@@ -111,6 +112,8 @@ def perform(
         said = f"dry run: would {describe(planned)}"
         _end(workspace, step_id, "skipped", {"summary": said})
         return Done(said)
+    if (closed := must_wait(workspace, planned, dict(stood))) is not None:
+        return _wait_for_window(workspace, planned, *closed)
     try:
         outcome = _patiently(body, workspace, planned, stood)
     except (StaleToken, LedgerUnavailable):
@@ -134,6 +137,12 @@ def retry_later(workspace: Workspace, planned: PlannedStep, reason: str) -> Wait
     """Hold where we are, and try this step again when the watch says so."""
     wait = open_wait(workspace, planned, "retry", needed_s=None, detail={"reason": reason, "after_s": RETRY_AFTER_S})
     log().warning("%s holds: %s; tried again in %.0f s", planned.id, reason, RETRY_AFTER_S)
+    return Waiting("retry", reason, wait.id)
+
+
+def _wait_for_window(workspace: Workspace, planned: PlannedStep, reason: str, after_s: float) -> Waiting:
+    wait = open_wait(workspace, planned, "retry", needed_s=None, detail={"reason": reason, "after_s": after_s})
+    log().info("%s holds: %s", planned.id, reason)
     return Waiting("retry", reason, wait.id)
 
 

@@ -61,3 +61,26 @@ def test_each_summary_is_scheduled_by_its_own_name() -> None:
         "executive": ("executive", "0 9 1 * *"),
     }
     assert {one["schedules"][0]["timezone"] for one in reports} == {"UTC"}
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.parent.name)
+def test_everything_that_a_plan_does_by_the_clock_is_a_schedule_of_its_deployment(path: Path) -> None:
+    """At the plan's own times, and each by its name; what follows a completed rollout is looked for each day."""
+    plan = load_plan(path).plan
+    written = YAML(typ="safe").load((CHECKOUT / "prefect.yaml").read_text())
+    mine = [
+        one
+        for one in written["deployments"]
+        if one["entrypoint"] == "flows.schedule:scheduled" and one["parameters"]["plan"] == plan.name
+    ]
+    found = {
+        one["parameters"]["schedule"]: one.get("cron") or one.get("interval") for each in mine for one in each["schedules"]
+    }
+    wanted: dict[str, object] = {}
+    for name, schedule in plan.schedules.items():
+        if schedule.after_completion is not None:
+            wanted["after_completion"] = "0 7 * * *"
+        else:
+            wanted[name] = schedule.cron or schedule.every.total_seconds()  # type: ignore[union-attr]
+    assert found == wanted
+    assert {one["name"] for one in mine} <= {plan.name}

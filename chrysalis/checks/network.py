@@ -44,15 +44,17 @@ def _asked(spec: Http) -> str:
 
 
 def check_tls(spec: Tls, context: Context) -> Verdict:
-    """Connect and verify as any client does; the system's trusted authorities, or those of SSL_CERT_FILE. A host
-    may name its port, as `host:8443`.
+    """Connect and verify as any client does; the system's trusted authorities, or those of SSL_CERT_FILE, and that of
+    ${TLS_AUTHORITY} where it is set. A host may name its port, as `host:8443`.
 
     Raises NotKnown where nothing answers with TLS.
     """
     host, _, given = context.fill(spec.host).partition(":")
     port = int(given) if given.isdigit() else spec.port
     needed = f"valid for at least {format_duration(spec.valid_for)}"
-    trusting = ssl.create_default_context(cafile=context.variables.get("SSL_CERT_FILE"))
+    trusting = ssl.create_default_context()
+    if own := context.variables.get("TLS_AUTHORITY"):
+        trusting.load_verify_locations(cafile=own)
     try:
         with (
             socket.create_connection((host, port), timeout=TLS_TIMEOUT_S) as plain,

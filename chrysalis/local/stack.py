@@ -23,9 +23,9 @@ from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
 from chrysalis.settings import CHECKOUT
 
-SERVER_TIMEOUT_S = 90.0
-DEPLOY_TIMEOUT_S = 120.0
-WATCH_TIMEOUT_S = 60.0
+SERVER_TIMEOUT_S = 240.0
+DEPLOY_TIMEOUT_S = 300.0
+WATCH_TIMEOUT_S = 240.0
 POOL = "chrysalis"
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 
@@ -105,6 +105,9 @@ class Stack:
             "PREFECT_SERVER_DATABASE_TIMEOUT": "30",
             "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "30",
             "PREFECT_API_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
+            # Of each schedule only the next run or two: nobody looks further ahead here.
+            "PREFECT_API_SERVICES_SCHEDULER_MIN_RUNS": "1",
+            "PREFECT_API_SERVICES_SCHEDULER_MAX_RUNS": "2",
             "DO_NOT_TRACK": "1",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
             "CHRYSALIS_HOME": str(self.home),
@@ -148,9 +151,9 @@ class Stack:
     def write_environment(self) -> None:
         """What `${NAME}` in a plan stands for here."""
         assert self.sandbox is not None  # noqa: S101 - called after it was started
+        own = {} if self.settings.profile is None else self.settings.profile.prepare(self.sandbox)
         path = self.home / "environment.json"
         path.touch(mode=0o600)  # whoever uses the sandbox may put secrets into it
-        own = {} if self.settings.profile is None else self.settings.profile.prepare(self.sandbox)
         path.write_text(json.dumps({**sandbox_variables(self.sandbox), **own}, indent=2))
 
     def stop(self) -> None:

@@ -13,7 +13,7 @@ from chrysalis.plan.finding import Found
 from chrysalis.plan.load import read_text
 from chrysalis.plan.reading import parse_model
 
-OURS = frozenset({"chrysalis", "watch", "nobody"})
+OURS = frozenset({"chrysalis", "watch", "schedule", "nobody"})
 """Names under which the machinery itself is in the record; no person is called so."""
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _PLAIN_ADDRESS = re.compile(r"(mailto:|tel:)?[^\s:/@]+(@[^\s:/@]+)?")

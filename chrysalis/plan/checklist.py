@@ -93,7 +93,7 @@ class Tls(Spec):
     """The chain is trusted, the name fits, and it stays valid for at least this long."""
 
     kind: Literal["tls"]
-    host: str
+    host: str = Field(description="name, or name:port")
     port: int = Field(default=443, ge=1, le=65_535)
     valid_for: Duration
 

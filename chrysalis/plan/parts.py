@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from gates.condition import Direction, Spec
+from gates.conditions import AnyCondition
 from gates.keyed import keyed_union
 from gates.trigger import SEVERITY_OF
 from gates.units import Duration, Quantity
@@ -322,6 +323,7 @@ class Schedule(Spec):
     cron: str | None = None
     every: Duration | None = None
     after_completion: Duration | None = Field(default=None, description="once, this long after the rollout completed")
+    only_when: AnyCondition | None = Field(default=None, description="else it runs nothing, and says the figure")
     title: str = ""
 
     @model_validator(mode="after")

@@ -165,6 +165,8 @@ def _clocks(plan: Plan) -> Iterator[Found]:
     for name, schedule in plan.schedules.items():
         if schedule.run not in known:
             yield ("schedules", name, "run"), unknown("operation or report", schedule.run, known)
+        if schedule.only_when is not None:
+            yield from condition_problems(plan, ("schedules", name, "only_when"), schedule.only_when)
         if schedule.cron is not None and (wrong := cron_problem(schedule.cron)):
             yield ("schedules", name, "cron"), wrong
         if schedule.every is not None and schedule.every.total_seconds() <= 0:

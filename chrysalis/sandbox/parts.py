@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -118,6 +119,15 @@ def _fleet(layout: Layout, settings: SandboxSettings) -> list[Part]:
 def _load(layout: Layout, ports: Ports) -> Part:
     command = (sys.executable, "-m", "chrysalis.sandbox.load", str(layout.folder), str(ports.envoy))
     return Part("load", command, layout.load_log.exists)
+
+
+def answers_tcp(port: int) -> bool:
+    """Does something on this port take connections?"""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=PROBE_TIMEOUT_S):
+            return True
+    except OSError:
+        return False
 
 
 def answers(port: int, path: str) -> bool:

@@ -203,6 +203,13 @@ class Sandbox:
         self._want(name, run=True)
         self._await_part(name, lambda: name in self.state.pids)
 
+    def restart_part(self, name: SandboxSide) -> None:
+        """End one version and start it again; waits until it answers. Raises SettingsError."""
+        self.stop_part(name)
+        self.start_part(name)
+        url = self.state.urls[name] + "/health"
+        self._await_part(name, lambda: _healthy(url), START_TIMEOUT_S)
+
     def kill_part(self, name: str) -> None:
         """SIGKILL; the keeper starts it again after `restart_after_s`."""
         os.kill(self._pid(name), signal.SIGKILL)
@@ -230,11 +237,9 @@ class Sandbox:
             raise SettingsError(f"the sandbox has no part {name!r}; the parts are {', '.join(names)}")
         write_json(self.layout.wanted, {**JsonFile(self.layout.wanted).read(), name: run})
 
-    def _await_part(self, name: str, reached: Callable[[], bool]) -> None:
-        if not _wait(reached, PART_TIMEOUT_S):
-            raise SettingsError(
-                f"sandbox part {name!r} did not follow within {PART_TIMEOUT_S:g} s; see {self.folder}/keeper.log"
-            )
+    def _await_part(self, name: str, reached: Callable[[], bool], timeout_s: float = PART_TIMEOUT_S) -> None:
+        if not _wait(reached, timeout_s):
+            raise SettingsError(f"sandbox part {name!r} did not follow within {timeout_s:g} s; see {self.folder}/keeper.log")
 
     def _wait_until_ready(self, keeper: subprocess.Popen[bytes]) -> None:
         def settled() -> bool:
@@ -251,6 +256,13 @@ class Sandbox:
         said = lines[-1] if lines else "it said nothing"
         how = f"its keeper ended with {keeper.poll()}" if in_time else f"not ready after {START_TIMEOUT_S:g} s"
         raise SettingsError(f"the sandbox could not start, {how}: {said} (see {self.folder}/keeper.log)")
+
+
+def _healthy(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=1.0, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def _wait(reached: Callable[[], bool], timeout_s: float) -> bool:

@@ -167,7 +167,8 @@ def _as_list(value: Value) -> Any:
 
 
 def _differing(wanted: Mapping[str, Value], found: Mapping[str, Value]) -> list[str]:
-    return [name for name, value in wanted.items() if name not in found or not _same(value, found[name])]
+    # None asks that there be no such value, as before a step that brought it: one that is gone is as wanted.
+    return [name for name, value in wanted.items() if not _same(value, found.get(name))]
 
 
 def _same(one: Value, other: Value) -> bool:

@@ -79,7 +79,7 @@ def test_tls(
     words: list[str],
 ) -> None:
     port = tls_port(authority.server_files(names, datetime.now(UTC) + timedelta(days=days, minutes=5)))
-    said(check({"kind": "tls", "host": "127.0.0.1", "port": port, "valid_for": needed}), status, *words)
+    said(check({"kind": "tls", "host": f"127.0.0.1:{port}", "valid_for": needed}), status, *words)
 
 
 def test_a_certificate_that_nobody_trusts_fails(

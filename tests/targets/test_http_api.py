@@ -161,3 +161,11 @@ def test_the_service_refuses_what_it_does_not_know(sandbox: Sandbox) -> None:
             board.write({"mode": "nope"}, new_stamp())
         with pytest.raises(WriteRefused, match=r"crystalWeight is 1\.5"):
             board.write({"crystalWeight": 1.5}, new_stamp())
+
+
+def test_a_value_that_was_not_there_before_is_taken_away_again(sandbox: Sandbox) -> None:
+    """None is what a step found that brought the value; the way back must not stop at it."""
+    with HttpApiSwitchboard(sandbox.state.urls["config"]) as board:
+        stood = {"features.brandNew": board.read().get("features.brandNew")}
+        assert board.write({"features.brandNew": True}, new_stamp())["features.brandNew"] is True
+        assert "features.brandNew" not in board.write(stood, new_stamp())

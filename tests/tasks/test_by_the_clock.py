@@ -12,6 +12,7 @@ from tasks.kinds import KINDS
 from tasks.step import Done, Waiting
 from tasks.wait_until import next_moment
 from tasks.waits import Glance, settle
+from tasks.windows import must_wait
 from tasks.workspace import Workspace, open_ledger
 from tests.tasks.stepping import Stepped
 
@@ -107,3 +108,30 @@ def test_the_moment_is_the_next_one() -> None:
     monday = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
     assert next_moment("0 9 * * 1", monday - timedelta(minutes=1)) == monday
     assert next_moment("0 9 * * 1", monday) == monday + timedelta(days=7)
+
+
+FROZEN = """
+chrysalis: 1
+name: frozen
+service: frozen
+targets: {releases: {versions: {url: "http://127.0.0.1:9"}}}
+freezes: [{first: 2020-01-01, last: 2099-12-31, why: sold}]
+phases:
+  - name: rehearsal
+    environment: staging
+    steps: [{deploy: {target: releases}}]
+  - name: only
+    steps: [{notify: still told}, {deploy: {target: releases}}]
+rollbacks: {full: {steps: [{deploy: {target: releases, version: old}}]}}
+"""
+
+
+def test_what_brings_something_new_holds_in_a_freeze_and_nothing_else_does() -> None:
+    """Neither staging nor a way back is kept from anything."""
+    stepped = Stepped(FROZEN)
+    workspace = Workspace.open(stepped.id, stepped.token)
+    held = {step.id: must_wait(workspace, step, {}) for step in stepped.plan.all_steps}
+    assert [step_id for step_id, wait in held.items() if wait is not None] == ["only.02.deploy"]
+    said, seconds = held["only.02.deploy"] or ("", 0.0)
+    assert said == "frozen until 2099-12-31: sold"
+    assert seconds > 3600

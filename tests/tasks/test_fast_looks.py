@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import update
 
@@ -13,8 +14,10 @@ from chrysalis.ledger import NewRollout, schema
 from chrysalis.plan import parse_plan
 from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
+from chrysalis.targets.envoy_routes import Routing
 from tasks.fast_looks import looking_fast
 from tasks.lifecycle import arm
+from tasks.safety import make_safe
 from tasks.sentry import Sentry
 from tasks.workspace import Workspace, open_ledger
 from tests.sandbox.fixtures import until
@@ -137,3 +140,16 @@ def test_a_rollout_that_is_being_answered_is_left_to_the_next_look(rollout: Work
     sentry.look_fast(utc_now())
     assert post.looked_fast_at is not None
     sentry.close()
+
+
+def test_a_canary_for_a_header_alone_is_made_safe_as_well(sandbox: Sandbox, rollout: Workspace) -> None:
+    """The weight is 0 already; what still reaches the canary is the header's route, which the real router forgets."""
+    (router,) = rollout.routers().values()
+    router.write_routing(Routing(0, router.overrides), rollout.stamp("staff"))
+
+    def side() -> str:
+        return str(httpx.get(sandbox.state.urls["service"] + "/work", headers={"x-canary": "on"}).headers["x-side"])
+
+    assert (router.read().bypassed, side()) == (True, "canary")
+    make_safe(rollout, 0, actor="watch", cause="errors")
+    assert (router.read().reaches_canary, side()) == (False, "stable")

@@ -1,6 +1,7 @@
 """Mode ladders that the watch drives on a real configuration API, over restarts, phases and a target that is out."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from chrysalis.errors import SettingsError
 from tasks.ladders import ask_for_mode, modes_now
 from tasks.rolling_back import put_values_back
+from tasks.set_mode import set_mode
 from tests.tasks.service import Service, Watched, watched
 
 PLAN = """
@@ -39,7 +41,7 @@ triggers:
   slow: {when: {threshold: {metric: first_token, above: 5s}}, respond: {step_down: {ladder: mode}}}
 phases:
   - {name: first, steps: [{set_flag: {target: config, values: {release: 2}}}]}
-  - {name: second, steps: [{set_flag: {target: config, values: {release: 3}}}]}
+  - {name: second, steps: [{set_flag: {target: config, values: {release: 3}}}, {set_mode: {ladder: mode, to: lite}}]}
 """
 GOOD = {"first_token": 100.0, "errors": 0.0}
 STOOD = {"mode": "full", "fusion": True, "orchestrator": "spiralogic", "release": 2}
@@ -111,6 +113,19 @@ def test_only_a_person_leads_out_of_the_last_rung(run: Watched) -> None:
     assert (mode(run), run.service.values["orchestrator"]) == ("fallback", "spiralogic")
     assert run.bench.ledger.open_requests(run.bench.rollout.id) == ()
     assert [one.actor for one in run.bench.ledger.actions(run.bench.rollout.id)][-1] == "ada"
+
+
+def test_a_step_moves_it_through_the_watch_and_waits_until_the_values_are_read_back(run: Watched) -> None:
+    for _ in range(3):
+        run.tick(errors=9.0)
+    planned = run.bench.plan.step("second.02.set_mode")
+    with ThreadPoolExecutor(1) as hands:
+        moving = hands.submit(set_mode.body, run.bench, planned, planned.spec, {"mode": "baseline"})
+        while not run.bench.ledger.open_requests(run.bench.rollout.id):
+            assert not moving.done()
+        run.tick(errors=0.0)
+        assert moving.result(10).summary == "mode: baseline → lite, values read back"
+    assert (mode(run), run.service.values["mode"], run.service.values["orchestrator"]) == ("lite", "lite", "spiralogic")
 
 
 def test_the_way_back_leads_back_to_the_best_mode(run: Watched) -> None:

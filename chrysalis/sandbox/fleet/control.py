@@ -33,6 +33,7 @@ from chrysalis.targets.base import Stamp
 STAMP_HEADER = "x-chrysalis-stamp"
 RESTART_WITHIN_S = 20.0
 KEPT_HISTORY = 200
+STORAGE_BYTES = 100e9
 Arguments = Mapping[str, Any]
 Operation = Callable[[Arguments], Awaitable[str]]
 
@@ -51,6 +52,7 @@ class Control:
         kept = JsonFile(fleet.control_file).read()
         self.versions: dict[str, Any] = kept.get("versions") or {"current": version, "previous": None, "running": [version]}
         self.traffic: str = kept.get("traffic") or first
+        self.storage: float = kept.get("storage") or STORAGE_BYTES
         self.replicas: int = kept.get("replicas") or len(fleet.ports)
         self.history: list[dict[str, Any]] = kept.get("history") or []
         self.stamps: dict[str, str] = kept.get("stamps") or {}
@@ -61,7 +63,7 @@ class Control:
         self._one_at_a_time = asyncio.Lock()
 
     def keep(self) -> None:
-        names = ("versions", "traffic", "replicas", "stamps", "orchestrations")
+        names = ("versions", "traffic", "storage", "replicas", "stamps", "orchestrations")
         write_json(
             self.fleet.control_file,
             {**{name: getattr(self, name) for name in names}, "history": self.history[-KEPT_HISTORY:]},
@@ -145,6 +147,7 @@ class Control:
                 "restart": self.restart_all,
                 "scale": self.scale,
                 "scale_back": self.scale_back,
+                "grow_storage": self.grow_storage,
                 "history": self.search_history,
             },
             "regions": {
@@ -299,6 +302,10 @@ class Control:
         self.replicas = len(self.fleet.ports)
         return f"{self.replicas} replicas"
 
+    async def grow_storage(self, arguments: Arguments) -> str:
+        self.storage *= 2
+        return f"{self.storage / 1e9:.0f} GB of storage"
+
     async def activate_region(self, arguments: Arguments) -> str:
         return f"{self._region(arguments.get('region'))} is ready to serve" + (" (drill)" if arguments.get("drill") else "")
 
@@ -379,7 +386,7 @@ def create_app(fleet: Fleet, *, version: str) -> Starlette:
 
     async def metrics(_: Request) -> Response:
         up = None if control.redis is None else await asyncio.to_thread(control.redis.answers)
-        return Response(_metrics({**FAULTS, **faults.read()}, up), media_type="text/plain; version=0.0.4")
+        return Response(_metrics({**FAULTS, **faults.read()}, up, control.storage), media_type="text/plain; version=0.0.4")
 
     return Starlette(
         routes=[
@@ -391,7 +398,7 @@ def create_app(fleet: Fleet, *, version: str) -> Starlette:
     )
 
 
-def _metrics(faults: Mapping[str, Any], redis_up: bool | None) -> bytes:
+def _metrics(faults: Mapping[str, Any], redis_up: bool | None, storage: float) -> bytes:
     """What is about the fleet as a whole."""
     registry = CollectorRegistry()
     if redis_up is not None:
@@ -400,8 +407,8 @@ def _metrics(faults: Mapping[str, Any], redis_up: bool | None) -> bytes:
     values = {
         "data_integrity_failures": faults["integrity_failures"],
         "missing_records": faults["missing_records"],
-        "database_size_bytes": 100e9 * float(faults["database_fill"]),
-        "database_capacity_bytes": 100e9,
+        "database_size_bytes": STORAGE_BYTES * float(faults["database_fill"]),
+        "database_capacity_bytes": storage,
         "backup_last_success_timestamp_seconds": now - float(faults["backup_age_s"]),
         "restore_test_last_success_timestamp_seconds": now - float(faults["restore_test_age_s"]),
         "dr_replication_lag_seconds": faults["replication_lag_s"],

@@ -36,8 +36,9 @@ class InstanceMetrics:
         self._layers = CollectorRegistry()
         self.enabled = Gauge("layer_enabled", "1 for a layer that is on.", ["layer"], registry=self._manager)
         self.total = Counter("framework_operations_total", "Operations.", registry=registry)
-        self.failed = Counter("framework_operations_errors", "Operations that failed.", registry=registry)
-        self.success = Counter("framework_operations_success", "Operations that succeeded.", registry=registry)
+        # The document's own names, without the ending that the client gives to a Counter.
+        self.failed = Gauge("framework_operations_errors", "Operations that failed.", registry=registry)
+        self.success = Gauge("framework_operations_success", "Operations that succeeded.", registry=registry)
         self.fires = Counter("framework_fires", "Frameworks that fired.", registry=registry)
         self.cascades = Counter("framework_cascade_failures", "Failures that spread.", registry=registry)
         self.queue = Gauge("framework_operation_queue_depth", "Operations waiting.", registry=registry)

@@ -73,8 +73,8 @@ class Profile:
     evidence: str = "seen in the sandbox"
     """What people give as evidence when they attest an item of a checklist."""
     incident: Incident | None = None
-    timeout_s: float = 240.0
-    """Real seconds that one rollout of the demo may take."""
+    timeout_s: float = 400.0
+    """Real seconds that one rollout of the demo may take, on a machine that is busy with other things."""
 
     @property
     def sandbox_settings(self) -> SandboxSettings:

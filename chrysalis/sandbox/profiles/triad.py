@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+import httpx
 import psycopg
 
 from chrysalis.clock import utc_now
 from chrysalis.effects.database import restores
 from chrysalis.effects.database.backups import take_backup
 from chrysalis.effects.database.programs import Address, Programs
+from chrysalis.errors import SettingsError
 from chrysalis.sandbox import postgres, redis, standby, tls
 from chrysalis.sandbox.install import PROJECT
 from chrysalis.sandbox.layout import Layout
@@ -25,8 +27,9 @@ from chrysalis.sandbox.settings import SandboxSettings
 
 INSTANCES = {"alpha": "us-east", "beta": "us-west", "gamma": "eu-west"}
 DATABASE = "triad"
+CHANNELS = ("oncall", "operations", "engineering", "product", "change_board")
 PLAN = PROJECT / "deployments" / "triad" / "plan.yaml"
-RULES_TIMEOUT_S = 60
+RULES_TIMEOUT_S = 300
 
 
 def parts(layout: Layout) -> list[Part]:
@@ -63,11 +66,19 @@ def prepare(sandbox: Sandbox) -> Mapping[str, str]:
         "SERVICE_DATABASE_URL": url,
         "BACKUPS": str(backups),
         "TRIAD_HOST": f"{tls.HOST}:{(sandbox.folder / 'tls' / 'port').read_text()}",
-        "SSL_CERT_FILE": str(sandbox.folder / "tls" / tls.AUTHORITY),
+        "TLS_AUTHORITY": str(sandbox.folder / "tls" / tls.AUTHORITY),
         "TRIAD_DR_URL": sandbox.fleet.url("beta"),
     }
     _load_alerts(sandbox)
-    return variables
+    channels = {f"TRIAD_{name.upper()}_URL": f"file:{sandbox.folder / 'channels' / name}.jsonl" for name in CHANNELS}
+    return {**variables, **channels}
+
+
+def new_version(sandbox: Sandbox) -> None:
+    """The next version finds instances without layers: what the last one had brought is its own."""
+    for name in sandbox.fleet.ports:
+        nothing = {"layers": [], "frameworks_off": [], "value": 1.0, "orchestrations": 0}
+        httpx.put(sandbox.fleet.url(name) + "/state", json=nothing, timeout=5.0, trust_env=False).raise_for_status()
 
 
 def _make_database(server: str) -> str:
@@ -101,8 +112,16 @@ def _load_alerts(sandbox: Sandbox) -> None:
     told = {"PROMETHEUS_URL": sandbox.state.urls["prometheus"]}
     program = (sys.executable, "-m", "chrysalis.cli", "plan", "rules", str(PLAN))
     said = subprocess.run(
-        program, env={**os.environ, **told}, capture_output=True, text=True, timeout=RULES_TIMEOUT_S, check=True, cwd=PROJECT
+        program,
+        env={**os.environ, **told},
+        capture_output=True,
+        text=True,
+        timeout=RULES_TIMEOUT_S,
+        check=False,
+        cwd=PROJECT,
     )
+    if said.returncode != 0:
+        raise SettingsError(f"`chrysalis plan rules {PLAN}` ended with {said.returncode}: {said.stderr.strip()}")
     rules = sandbox.folder / "rules"
     rules.mkdir(exist_ok=True)
     (rules / "triad.yml").write_text(said.stdout)
@@ -112,13 +131,15 @@ def _load_alerts(sandbox: Sandbox) -> None:
 PROFILE = Profile(
     "triad",
     speed=80_000,
-    settings=SandboxSettings(service="triad", rate_rps=20.0, instances=INSTANCES, scrape_interval_s=0.5),
+    settings=SandboxSettings(service="triad", rate_rps=20.0, instances=INSTANCES),
     parts=parts,
     prepare=prepare,
+    between=new_version,
     incident=Incident(
         "stage_1.alpha_and_beta",
         "an incident of the highest priority while R1 and R2 are on alpha and beta",
         lambda sandbox: sandbox.fleet_fault(p0_open=1.0),
         lambda sandbox: sandbox.fleet_fault(),
     ),
+    timeout_s=600.0,
 )

@@ -34,6 +34,7 @@ INITIAL: dict[str, Any] = {
     "optimizations": {"parallelProcessing": True, "gpuAcceleration": False, "distributedParadox": False},
     "stamp": "",
 }
+_OPEN = ("features.", "optimizations.")
 _SHARES = ("crystalWeight", "aetherWeight", "emergenceThrottle")
 
 
@@ -62,7 +63,7 @@ class Configuration:
 
     def read(self) -> dict[str, Any]:
         """All of it now."""
-        return self._file.read() or self._initial
+        return {**self._initial, **self._file.read()}
 
     def change(self, changes: dict[str, Any], *, stamp: str = "") -> dict[str, Any]:
         """Merge the changes and return all of it. Raises ConfigurationError, StaleWrite."""
@@ -98,9 +99,11 @@ def _merged(
     for name, value in changes.items():
         full = path + name
         # Feature switches and optimizations are named by the deployment, so new ones are allowed there.
-        if name not in current and path not in ("features.", "optimizations."):
+        if name not in current and path not in _OPEN:
             raise ConfigurationError(f"unknown setting {full!r}; the settings here are {', '.join(sorted(current))}")
-        if isinstance(current.get(name), dict):
+        if value is None and path in _OPEN:
+            merged.pop(name, None)  # as a JSON merge patch has it (RFC 7396)
+        elif isinstance(current.get(name), dict):
             if not isinstance(value, dict):
                 raise ConfigurationError(f"{full} is {value!r}, must be an object")
             merged[name] = _merged(current[name], value, path=f"{full}.")

@@ -56,3 +56,11 @@ def test_an_older_stamp_is_refused(configuration: Configuration) -> None:
     with pytest.raises(StaleWrite, match="token 6 is older than 7"):
         configuration.change({"mode": "crystal"}, stamp="crystal-1:6:hybrid.01")
     assert configuration.change({"mode": "legacy"})["mode"] == "legacy"
+
+
+def test_a_switch_that_the_deployment_brought_can_be_taken_away_again(configuration: Configuration) -> None:
+    """By null, as a JSON merge patch has it: the way back puts back that there was none."""
+    configuration.change({"features": {"brandNew": True}})
+    assert configuration.change({"features": {"brandNew": None}})["features"] == INITIAL["features"]
+    with pytest.raises(ConfigurationError, match="mode is None"):
+        configuration.change({"mode": None})

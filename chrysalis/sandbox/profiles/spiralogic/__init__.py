@@ -33,8 +33,7 @@ def command(sandbox: Sandbox, arguments: Sequence[str]) -> int:
 
 def new_version(sandbox: Sandbox) -> None:
     """The next version is another process: its cache is cold."""
-    sandbox.stop_part("canary")
-    sandbox.start_part("canary")
+    sandbox.restart_part("canary")
 
 
 PROFILE = Profile(
@@ -44,7 +43,7 @@ PROFILE = Profile(
         service="oracle",
         stable_version="baseline",
         canary_version="spiralogic",
-        rate_rps=150,
+        rate_rps=60,
         header_share=0.085,
         override_header="x-experiment-spiralogic",
         cohort_cookie="spiralogic-cohort",

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 HEADER = "x-experiment-spiralogic"
 MESSAGE = ("Breathe first.", "What you ask", "has an answer", "that you know already.")
-LITE_SHARE, FALLBACK_SHARE = 0.26, 0.01
-"""Of the turns that are asked for in full mode: those that a light question, or a lack of context, brings down."""
+LITE_SHARE, FALLBACK_SHARE = 0.26, 0.002
+"""Of the turns that are asked for in full mode: those that a light question, or a lack of context, brings down. Fewer fall
+back than the 5 % that the document allows: of the few turns of a sandbox's window a single one would be more than 3 %."""
 QUALITY = {"full": 0.87, "lite": 0.85, "fallback": 0.80, "baseline": 0.84}
 TOKENS = {"full": 320, "lite": 210, "fallback": 90, "baseline": 280}
 DEPENDENCIES = {"openai": 0.004, "anthropic": 0.005, "elevenlabs": 0.003}
@@ -55,6 +56,7 @@ class Oracle(Extension):
         "VOICE_PRESETS": "all",
         "LONG_OUTPUT_MODEL": "standard",
         "KILL_SWITCH": False,
+        "CACHE_GENERATION": 0,
     }
     faults: ClassVar[Mapping[str, Range]] = {
         "compose_ms": (0.0, math.inf),
@@ -75,6 +77,7 @@ class Oracle(Extension):
         self._log = TurnLog(service.database_uri)
         self._lite, self._falls, self._fails, self._hits = Evenly(), Evenly(), Evenly(), Evenly()
         self._warming_since: float | None = None
+        self._generation = 0.0
 
     def routes(self) -> list[tuple[str, str, Handler]]:
         return [("POST", "/api/oracle/chat", self.chat), ("POST", "/admin/cache/clear", self.clear_cache)]
@@ -87,8 +90,9 @@ class Oracle(Extension):
             await asyncio.sleep(0.25)
 
     async def clear_cache(self, _: Request) -> Response:
-        """Forget every archetype."""
-        self._warming_since = None
+        """Forget every archetype; both versions share the cache's generation, whichever of them was asked."""
+        generation = float(self.service.configuration.read()["CACHE_GENERATION"])
+        self.service.configuration.change({"CACHE_GENERATION": generation + 1})
         return JSONResponse({"cleared": True}, headers=self.service.headers)
 
     async def chat(self, request: Request) -> Response:
@@ -144,8 +148,7 @@ class Oracle(Extension):
         if compose_ms and turn.mode in ("full", "lite"):
             await asyncio.sleep(compose_ms / 1000)
         if turn.mode != "fallback":
-            for token in MESSAGE[1:]:
-                yield token
+            yield " ".join(MESSAGE[1:])
         self._done(turn)
 
     def _done(self, turn: "_Turn") -> None:
@@ -166,9 +169,9 @@ class Oracle(Extension):
     def _hit_share(self) -> float:
         if self.service.side == "stable":
             return COLD_HITS
-        now = time.monotonic()
-        if self._warming_since is None:
-            self._warming_since = now
+        now, generation = time.monotonic(), float(self.service.configuration.read()["CACHE_GENERATION"])
+        if self._warming_since is None or generation != self._generation:
+            self._warming_since, self._generation = now, generation
         return WARM_HITS - (WARM_HITS - COLD_HITS) * math.exp((self._warming_since - now) / WARM_AFTER_S)
 
 

@@ -4,6 +4,7 @@ Both ask the processes directly: nobody is routed to Spiralogic yet.
 """
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -68,6 +69,8 @@ def orchestrator_tests(sandbox: Sandbox) -> int:
     }
     cases = [_run(name, test) for name, test in tests.items()]
     write_whole(sandbox.reports / "orch.xml", junit("orchestrator", cases))
+    for case in cases:
+        sys.stdout.write(f"{'FAILED' if case.failure else 'ok'} {case.name} {case.failure}\n")
     return int(any(case.failure for case in cases))
 
 
