@@ -56,7 +56,7 @@ def gate(
         "now": now_s,
         **_without_parts(found),
         "findings": [part.as_json() for part in found.parts],
-        "problems": list(dict.fromkeys(conditions.problems(measured.facts()))),
+        "problems": list(dict.fromkeys([*conditions.problems(measured.facts()), *measured.doubts()])),
     }
     _say(answer, _gate_text(found, answer["problems"]), as_json=as_json)
     _leave(found.verdict, exit_code)
@@ -89,7 +89,7 @@ def trigger(
         "evaluations": evaluations,
         "fired": any(one["phase"] == "firing" for one in evaluations),
         "first_firing": next((one["unix_s"] for one in evaluations if one["phase"] == "firing"), None),
-        "problems": watched.problems(measured.facts()),
+        "problems": [*watched.problems(measured.facts()), *measured.doubts()],
     }
     rows = [f"{one['unix_s']:.3f}  {one['state']:<8}  {one['reason']}" for one in evaluations]
     _say(answer, [str(answer["trigger"]), *rows, *_problem_text(answer["problems"])], as_json=as_json)
