@@ -99,11 +99,11 @@ def rollout(
 
 
 def go_on(rollout_id: str) -> State[Any] | Suspension:
-    """Everything that can be done now: until the end, or until there is something to wait for.
+    """Everything that can be done now: until the end, whoever ended it, or until there is something to wait for.
 
     Raises Superseded when another process works for the rollout.
     """
-    while True:
+    while (row := open_ledger().get(rollout_id)).active:
         token = take_over_again(rollout_id)
         try:
             reached = _go_on_with(rollout_id, token)
@@ -113,6 +113,7 @@ def go_on(rollout_id: str) -> State[Any] | Suspension:
             continue  # the watch, on-call or another process took a newer token meanwhile
         if reached is not None:
             return reached
+    return final_state(Outcome(row.outcome or "failed"), row.status_text)
 
 
 def _go_on_with(rollout_id: str, token: int) -> State[Any] | Suspension | None:

@@ -40,6 +40,7 @@ def test_killed_in_a_soak_it_goes_on_by_itself_and_repeats_nothing(desk: Desk) -
     assert_each_step_done_once(desk, rollout.id)
 
 
+@pytest.mark.slow
 def test_killed_after_the_form_was_sent_the_approval_is_not_lost(desk: Desk) -> None:
     """The process that was resumed dies before it read the answer; the next one reads it."""
     rollout = desk.start("quick", "kill-2")

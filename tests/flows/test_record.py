@@ -92,13 +92,13 @@ def test_what_was_written_to_the_targets_is_what_the_audit_has_with_its_cause(de
         )
     safe = [one for one in audit if one.action == "acted"]
     weights = [one.details()["detail"]["percent"] for one in done(audit, "set_weight") if one.details()["outcome"] == "done"]
-    assert (weights, [one.details()["after"] for one in safe]) == ([30], [{"traffic": 0}])
+    assert (weights, [one.details()["after"] for one in safe]) == ([30], [{"traffic": 0, "traffic.bypassed": False}])
     assert routes == len(weights) + len(safe)
     (taken_down,) = safe
     assert taken_down.actor == "watch"
     assert taken_down.origin is not None
     assert taken_down.origin.startswith("watch ")
-    assert taken_down.details()["before"] == {"traffic": 30}
+    assert taken_down.details()["before"] == {"traffic": 30, "traffic.bypassed": True}
     assert taken_down.details()["cause"].startswith("errors: ")
     assert "error_rate" in taken_down.details()["cause"]
     assert desk.stack.ledger.verify_audit() == []

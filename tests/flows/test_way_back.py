@@ -5,7 +5,7 @@ import time
 import httpx
 import pytest
 
-from tests.desk import Desk
+from tests.desk import Desk, tidy
 from tests.stack import until
 
 
@@ -17,7 +17,8 @@ def test_a_breach_while_a_sign_off_is_waited_for_is_taken_back_at_once(desk: Des
     desk.stack.sandbox.fault("canary", error_rate=0.5)
     until(lambda: desk.weight == 0, "the watch to take the traffic off", timeout_s=15)
     safe = next(one for one in desk.stack.ledger.actions(rollout.id) if one.action == "make_safe")
-    assert (safe.actor, safe.before, safe.after) == ("watch", {"traffic": 30}, {"traffic": 0})
+    assert (safe.actor, safe.before["traffic"], safe.after["traffic"]) == ("watch", 30, 0)
+    assert (safe.before["traffic.bypassed"], safe.after["traffic.bypassed"]) == (True, False)
     ended = desk.await_end(rollout.id)
     assert ended.outcome == "rolled_back"
     assert "error_rate" in ended.status_text
@@ -88,3 +89,12 @@ def test_a_rollout_whose_run_was_cancelled_in_prefect_holds_until_somebody_says_
     assert desk.say("abort", rollout.id, "--as", "nadia").code == 0
     assert desk.await_end(rollout.id).outcome == "aborted"
     assert time.monotonic() - began < 60
+
+
+def test_a_run_whose_rollout_was_ended_by_another_hand_ends_too(desk: Desk) -> None:
+    """It does not try again and again what the ledger refuses to an ended rollout."""
+    rollout = desk.start("quick", "ended-1")
+    until(lambda: desk.open_wait(rollout.id) == "soak", "the soak")
+    tidy(desk)
+    run_id = desk.rollout(rollout.id).flow_run_id or ""
+    assert desk.stack.wait_for(run_id, "Aborted", "Failed", "Crashed") == "Aborted"

@@ -9,6 +9,7 @@ from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
 from chrysalis.errors import SettingsError
 from chrysalis.local.browser import Browser, ensure_browser
+from tests.desk import at_desk, tidy
 from tests.stack import RunningStack
 from tests.ui.page import Page
 
@@ -28,7 +29,7 @@ def browser() -> Browser:
 
 @pytest.fixture
 def page(browser: Browser, stack: RunningStack, tmp_path: Path) -> Iterator[Page]:
-    """A new window of the Prefect UI. It can reach nothing but this machine."""
+    """A new window of the Prefect UI. It can reach nothing but this machine; what it started is ended behind it."""
     options = ChromeOptions()
     options.binary_location = str(browser.chromium)
     for argument in (
@@ -51,3 +52,5 @@ def page(browser: Browser, stack: RunningStack, tmp_path: Path) -> Iterator[Page
         yield Page(driver, stack.ui_url)
     finally:
         driver.quit()
+        with at_desk(stack, []) as desk:
+            tidy(desk)
