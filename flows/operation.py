@@ -10,7 +10,7 @@ from chrysalis.errors import ChrysalisError
 from chrysalis.ledger.origin import came_by
 from tasks import operations
 from tasks.step import log
-from tasks.workspace import open_ledger
+from tasks.workspace import Workspace
 
 
 @flow(name="operation", flow_run_name="{operation} {rollout_id}", persist_result=False)
@@ -29,11 +29,7 @@ def operation_now(
         reason: Why; it stays in the record
     """
     came_by("operation flow")
-    row = open_ledger().get(rollout_id)
-    if by == operations.WATCH and not any(
-        one.kind == operations.OPERATE and one.arguments.get("operation") == operation
-        for one in open_ledger().open_requests(row.id)
-    ):
+    if by == operations.WATCH and not operations.requests_for(Workspace.open(rollout_id, 0), operation):
         return Completed(name="Settled", message=f"operation {operation} of {rollout_id} came to its end before")
     did: list[str] = []
     try:

@@ -14,6 +14,7 @@ from prefect.states import Completed, Failed
 from pydantic import Field
 
 from chrysalis.errors import ChrysalisError, StaleToken, Superseded
+from chrysalis.ledger import Rollout
 from chrysalis.ledger.origin import came_by
 from flows.phase import DONE, phase
 from flows.rollback import BACK, HELD, rollback
@@ -83,7 +84,7 @@ def rollout(
         show_timeline(mine.id)
         tag_run(run_id, mine)
     if not mine.active:
-        return final_state(Outcome(mine.outcome or "failed"), mine.status_text)
+        return ended_state(mine)
     try:
         with alive(mine.id):
             while True:
@@ -113,7 +114,7 @@ def go_on(rollout_id: str) -> State[Any] | Suspension:
             continue  # the watch, on-call or another process took a newer token meanwhile
         if reached is not None:
             return reached
-    return final_state(Outcome(row.outcome or "failed"), row.status_text)
+    return ended_state(row)
 
 
 def _go_on_with(rollout_id: str, token: int) -> State[Any] | Suspension | None:
@@ -156,6 +157,11 @@ def suspend(rollout_id: str, suspension: Suspension, refused: str) -> None:
     else:
         form = sign_off_form(rollout_id, suspension.step_id, refused)
         suspend_flow_run(wait_for_input=form, key=suspension.key(rollout_id), timeout=SUSPEND_TIMEOUT_S)
+
+
+def ended_state(row: Rollout) -> State[Any]:
+    """The end of a rollout as the ledger has it, whoever ended it."""
+    return final_state(Outcome(row.outcome or "failed"), row.status_text)
 
 
 def final_state(outcome: Outcome, reason: str) -> State[Any]:

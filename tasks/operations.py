@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from chrysalis.clock import utc_now
-from chrysalis.errors import ChrysalisError, NotAllowed, SettingsError, StaleToken, TargetUnavailable
+from chrysalis.errors import ChrysalisError, NotAllowed, StaleToken, TargetUnavailable
 from chrysalis.ledger import Request
 from chrysalis.plan import PlannedStep
 from chrysalis.plan.steps import SetWeight
@@ -112,12 +112,7 @@ def requests_for(workspace: Workspace, name: str) -> list[Request]:
 
 
 def _steps(workspace: Workspace, name: str, by: str, perform: Perform) -> Iterator[str]:
-    from tasks.kinds import KINDS
-
-    steps = workspace.plan.operation_steps(name)
-    if missing := sorted({step.kind for step in steps if step.kind not in KINDS}):
-        raise SettingsError(f"operation {name} of {workspace.plan.name} has steps that cannot run yet: {', '.join(missing)}")
-    for step in steps:
+    for step in workspace.plan.operation_steps(name):
         yield f"{step.title}: {_insist(workspace.rollout.id, step, name, by, perform)}"
 
 

@@ -29,18 +29,21 @@ class NotNow(ChrysalisError):
 
 def concerned(plan: str) -> Rollout | None:
     """The rollout that a schedule of the plan is for: the one that is on, else the newest if it completed."""
-    mine = [one for one in open_ledger().history(KEPT) if one.plan_name == plan and not one.dry_run]
-    newest = max(mine, key=lambda one: one.serial, default=None)
+    newest = _newest(plan)
     return newest if newest is not None and (newest.active or newest.outcome == "completed") else None
 
 
 def why_not(plan: str) -> str:
     """Why there is nothing to do for this plan now."""
-    mine = [one for one in open_ledger().history(KEPT) if one.plan_name == plan and not one.dry_run]
-    newest = max(mine, key=lambda one: one.serial, default=None)
+    newest = _newest(plan)
     if newest is None:
         return f"no rollout of {plan} was started yet; there is nothing to run this for"
     return f"{newest.id} ended {newest.outcome}: what it had brought is not there any more; there is nothing to run this for"
+
+
+def _newest(plan: str) -> Rollout | None:
+    mine = [one for one in open_ledger().history(KEPT) if one.plan_name == plan and not one.dry_run]
+    return max(mine, key=lambda one: one.serial, default=None)
 
 
 def run(rollout_id: str, name: str, perform: Perform) -> Iterator[str]:
