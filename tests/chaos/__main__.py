@@ -55,7 +55,7 @@ def main() -> None:
     if arguments.resume:
         campaign.load()
     only = arguments.only or (SHORT if arguments.short else ["*"])
-    todo = [name for name in campaign.names if any(fnmatch(name, one) for one in only)]
+    todo = list(dict.fromkeys(name for one in only for name in campaign.names if fnmatch(name, one)))
     todo = [name for name in todo if name not in campaign.walks]
     if arguments.list:
         for name in todo:
@@ -115,7 +115,7 @@ def say(text: str) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", action="append", default=[], help="walks with such a name")
+    parser.add_argument("--only", action="append", default=[], help="walks with such a name, in the order given")
     parser.add_argument("--resume", action="store_true", help="leave out the walks that the JSON file has")
     parser.add_argument("--json", type=Path, default=Path("chaos.json"), help="where the result goes")
     parser.add_argument("--short", action="store_true", help="a few walks of a short plan, as in `make test`")

@@ -216,11 +216,27 @@ class Walk:
             self._kill_process(arrival.mark.partition(":")[0])
         elif self.victim == "watch":
             self._restart_watch()
+            self._await_escalation()
         elif self.victim == "server":
             self.world.kill_server()
         else:
             self.world.kill_database()
         arrival.let_go()
+
+    def _await_escalation(self) -> None:
+        """Have the watch that was just started go on to the next people, where a page waits for somebody on the way back.
+
+        Killed every few tenths of a second, no watch has the lease of the one before, and the way back takes seconds here.
+        So the flow is held at its mark until the page was escalated, once in a walk.
+        """
+        steps = plan_of(self.rollout_id).notifications.escalation
+        if self._row().state != "rolling_back" or not steps:
+            return
+        at_once = sum(not step.after for step in steps)
+        await_true(
+            lambda: all(page.level > at_once for page in self._ledger().open_pages(self.rollout_id)),
+            "the next watch to escalate the page",
+        )
 
     @property
     def _job(self) -> str:
