@@ -23,6 +23,9 @@ _WEIGHT = re.compile(r'clusters \{\s*name: "canary"\s*weight \{\s*value: (\d+)')
 _HEADER = re.compile(r'headers \{\s*name: "([^"]+)"')
 _OF_THE_WATCH = re.compile(r"is not decided|is not complete|^checkpoint of|cannot be watched|is void$")
 _NOTICE = re.compile(r"^\[[^\]]+\] ")
+_ESCALATED = re.compile(r"^nobody has it yet: ")
+_OF_THE_WAY_BACK = re.compile(r"^nobody has it yet: \[[^\]]+\] rolling back: ")
+"""The page that stands as long as the way back. Others may be over before the watch's next round, 1 s later: 4 days here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,9 @@ class Record:
     envoy: list[Write]
     config_writes: list[Write]
     notices: list[str]
+    """What people were told, in order, without that nobody had it yet."""
+    escalated: list[str]
+    """Pages of the way back that went on to the next people."""
     done: list[str]
     begun_first: list[str]
     ends: dict[str, str]
@@ -86,6 +92,7 @@ def read_record(sandbox: Sandbox, ledger: Ledger, rollout_id: str, since: Offset
         schema = list(connection.execute(rows)) if exists and exists[0] else []
         tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
         names = [name for (name,) in connection.execute(tables)]
+    told = _notices(ledger, rollout_id, _text(sent, since.notices))
     begun: list[str] = []
     for entry in journal:
         if entry.event == "begun" and entry.step_id not in begun:
@@ -99,7 +106,8 @@ def read_record(sandbox: Sandbox, ledger: Ledger, rollout_id: str, since: Offset
         references=_references(sandbox.folder / "repository"),
         envoy=_envoy_writes(sandbox, rollout_id, since.envoy),
         config_writes=_config_writes(sandbox, rollout_id, since.config),
-        notices=_notices(ledger, rollout_id, _text(sent, since.notices)),
+        notices=[title for title in told if not _ESCALATED.search(title)],
+        escalated=sorted({_OF_THE_WAY_BACK.sub("", title) for title in told if _OF_THE_WAY_BACK.search(title)}),
         done=[entry.step_id for entry in journal if entry.event == "done"],
         begun_first=begun,
         ends={entry.step_id: entry.event for entry in journal},
@@ -133,7 +141,10 @@ def once(names: Iterable[str]) -> list[str]:
 def differences(mine: Record, expected: Record) -> list[str]:
     """What is not as it was without a crash, each with both operands."""
     found: list[str] = []
-    for name in ("outcome", "weight", "configuration", "schema", "tables", "references", "begun_first", "ends", "sign_offs"):
+    for name in (
+        *("outcome", "weight", "configuration", "schema", "tables", "references"),
+        *("begun_first", "ends", "sign_offs", "escalated"),
+    ):
         ours, theirs = getattr(mine, name), getattr(expected, name)
         if ours != theirs:
             found.append(f"{name}: {_apart(ours, theirs)}")
