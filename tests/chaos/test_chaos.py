@@ -8,7 +8,7 @@ from pathlib import Path
 from chrysalis.plan import load_plan
 from chrysalis.sandbox.profiles import load_profile
 from chrysalis.settings import CHECKOUT
-from tests.chaos.campaign import Campaign
+from tests.chaos.campaign import Forked
 from tests.chaos.points import EFFECTS, LOOKED_AGAIN, UNDO_EFFECTS, Mark, walks
 from tests.chaos.record import Record, Write, differences
 
@@ -27,7 +27,7 @@ def test_killed_anywhere_it_ends_as_it_would_have(tmp_path: Path) -> None:
 
 
 def test_the_points_of_crystal_come_from_its_plan(tmp_path: Path) -> None:
-    campaign = Campaign(CRYSTAL, load_profile("crystal"), tmp_path / "chaos.json", lambda _text: None)
+    campaign = Forked(CRYSTAL, load_profile("crystal"), tmp_path / "chaos.json", lambda _text: None)
     steps = load_plan(CRYSTAL).plan.itinerary
     for victim in ("self", "ledger"):
         marks = [
