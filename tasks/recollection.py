@@ -9,6 +9,7 @@ from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, LedgerError, LedgerUnavailable
 from chrysalis.ledger import Baseline, Ledger
 from chrysalis.targets.base import Stamp
+from tasks.late_pages import PAGED, open_page
 from tasks.lifecycle import take_over
 from tasks.rolling_back import ask
 from tasks.spool import Spool, Spooled
@@ -76,7 +77,11 @@ class FromMemory(Workspace):
 
 
 def write_down(ledger: Ledger, entry: Spooled) -> None:
-    """Write down an action that was taken from memory, make its stamp the ledger's own, and ask for what follows."""
+    """Write down an action that was taken from memory, make its stamp the ledger's own, and ask for what follows; or open a
+    page that the ledger could not take."""
+    if entry.action == PAGED:
+        open_page(ledger, entry)
+        return
     row = ledger.get(entry.rollout_id)
     if row.active:
         # Whoever works for it was not told of the action: from here on its token is stale.

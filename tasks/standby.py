@@ -29,6 +29,7 @@ from tasks.healthier import page, require_healthier
 from tasks.judging import Judgement, States, armed, asked_for, judge_triggers
 from tasks.ladders import Ladders
 from tasks.last_known import Known, LastKnown
+from tasks.late_pages import LEDGER
 from tasks.notify import tell
 from tasks.recollection import FromMemory, Recollection, write_down
 from tasks.responses import changes_of, tell_of
@@ -302,7 +303,7 @@ class Standby:
         if one is None:
             log().error("%s: %s", title, body)
         else:
-            tell(one.workspace, severity, title, body)
+            tell(one.workspace, severity, title, body, cause=LEDGER)
 
     def _entries(self) -> tuple[Spooled, ...]:
         try:

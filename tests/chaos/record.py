@@ -24,8 +24,8 @@ _HEADER = re.compile(r'headers \{\s*name: "([^"]+)"')
 _OF_THE_WATCH = re.compile(r"is not decided|is not complete|^checkpoint of|cannot be watched|is void$")
 _NOTICE = re.compile(r"^\[[^\]]+\] ")
 _ESCALATED = re.compile(r"^nobody has it yet: ")
-_OF_THE_WAY_BACK = re.compile(r"^nobody has it yet: \[[^\]]+\] rolling back: ")
-"""The page that stands as long as the way back. Others may be over before the watch's next round, 1 s later: 4 days here."""
+"""A page may be over before the watch's next round, 1 s later: 4 days of the plan."""
+_OF_THE_LEDGER = re.compile(r"the ledger is out of reach$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,8 @@ class Record:
     config_writes: list[Write]
     notices: list[str]
     """What people were told, in order, without that nobody had it yet."""
-    escalated: list[str]
-    """Pages of the way back that went on to the next people."""
+    not_opened: list[str]
+    """Pages that were sent and are not in the ledger: nobody else would be told, and nobody could say that they have it."""
     done: list[str]
     begun_first: list[str]
     ends: dict[str, str]
@@ -107,7 +107,7 @@ def read_record(sandbox: Sandbox, ledger: Ledger, rollout_id: str, since: Offset
         envoy=_envoy_writes(sandbox, rollout_id, since.envoy),
         config_writes=_config_writes(sandbox, rollout_id, since.config),
         notices=[title for title in told if not _ESCALATED.search(title)],
-        escalated=sorted({_OF_THE_WAY_BACK.sub("", title) for title in told if _OF_THE_WAY_BACK.search(title)}),
+        not_opened=_not_opened(ledger, rollout_id, _text(sent, since.notices)),
         done=[entry.step_id for entry in journal if entry.event == "done"],
         begun_first=begun,
         ends={entry.step_id: entry.event for entry in journal},
@@ -143,7 +143,7 @@ def differences(mine: Record, expected: Record) -> list[str]:
     found: list[str] = []
     for name in (
         *("outcome", "weight", "configuration", "schema", "tables", "references"),
-        *("begun_first", "ends", "sign_offs", "escalated"),
+        *("begun_first", "ends", "sign_offs", "not_opened"),
     ):
         ours, theirs = getattr(mine, name), getattr(expected, name)
         if ours != theirs:
@@ -226,6 +226,15 @@ def _notices(ledger: Ledger, rollout_id: str, sent: str) -> list[str]:
             told.append((datetime.fromisoformat(row["at"]), row["title"]))
     mine = [_NOTICE.sub("", title) for _, title in sorted(told, key=lambda one: one[0])]
     return [title for title in mine if not _OF_THE_WATCH.search(title)]
+
+
+def _not_opened(ledger: Ledger, rollout_id: str, sent: str) -> list[str]:
+    opened = {one.title for one in ledger.notices(rollout_id)}
+    rows = [
+        row for row in map(json.loads, sent.splitlines()) if row["rollout_id"] == rollout_id and row["severity"] == "page"
+    ]
+    titles = {_ESCALATED.sub("", row["title"]) for row in rows}
+    return sorted(title for title in titles - opened if not _OF_THE_LEDGER.search(title))
 
 
 def _references(repository: Path) -> list[str]:

@@ -63,7 +63,7 @@ def record(**changed: object) -> Record:
         "envoy": [Write(1, "a", "30 %"), Write(2, "b", "60 %")],
         "config_writes": [],
         "notices": ["begun"],
-        "escalated": ["nobody has it yet: [a] rolling back: b"],
+        "not_opened": [],
         "done": ["a", "b"],
         "begun_first": ["a", "b"],
         "ends": {"a": "done", "b": "done"},
@@ -87,7 +87,7 @@ def test_what_a_crash_may_not_do_is_found() -> None:
         {"done": ["a", "a", "b"]},
         {"sign_offs": []},
         {"notices": []},
-        {"escalated": []},
+        {"not_opened": ["rolling back: b"]},
         {"outcome": "rolled_back"},
         {"configuration": {"mode": "legacy"}},
     ):

@@ -26,6 +26,7 @@ from chrysalis.targets.http_api import flatten
 from tasks import approve
 from tasks.lifecycle import take_over
 from tasks.safety import make_safe
+from tasks.spool import SPOOL, Spool
 from tasks.workspace import TOKENS_PER_ROLLOUT, Workspace, people_of, plan_of
 from tests.chaos.door import Arrival
 from tests.chaos.nursery import WAITS
@@ -112,6 +113,7 @@ class Walk:
                 self.rollout_id = self.resumed
                 self._start_watch()
             self._until_ended()
+            await_true(self._written_down, "the watch to write down what was done while the ledger was away", STEP_TIMEOUT_S)
             record = read_record(self.world.sandbox, self.world.ledger, self.rollout_id, since, sent)
             self._check_soaks()
         except (ChrysalisError, TimeoutError, AssertionError, OSError) as error:
@@ -338,6 +340,11 @@ class Walk:
         deadline = time.monotonic() + 10.0
         while self._flow and self._flow not in self.world.nursery.ended and time.monotonic() < deadline:
             self._attend(0.05)
+
+    def _written_down(self) -> bool:
+        """Whether nothing is left in the spool. Somebody may still stand at a mark meanwhile."""
+        self._attend(0.05)
+        return not Spool(self.world.home / SPOOL).entries()
 
     def _check_soaks(self) -> None:
         for wait in self._ledger().waits(self.rollout_id):
