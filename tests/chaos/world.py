@@ -71,6 +71,9 @@ class LedgerDatabase:
             f"DROP DATABASE IF EXISTS {target} WITH (FORCE)",
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{source}'",
             f"CREATE DATABASE {target} TEMPLATE {source}",
+            # A copied sequence says where it was, and not how far it may have given numbers out: killed before the next
+            # checkpoint, the server would give the same numbers once more.
+            "CHECKPOINT",
         )
 
     def _run(self, *statements: str) -> None:
@@ -175,6 +178,7 @@ class Nursery:
             if "code" in said:
                 self.ended[said["pid"]] = said["code"]
             else:
+                self.ended.pop(said["pid"], None)  # of an earlier process with the same number
                 self._born.put(said["pid"])
 
 
