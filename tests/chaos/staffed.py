@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from chrysalis.errors import ChrysalisError
@@ -30,7 +31,7 @@ from tests.chaos.world import WATCH_TICK_MS, await_true, have_targets_log, kill
 from tests.desk import COPIED, Desk, flow_processes
 from tests.stack import SPEED, RunningStack
 
-LIMIT_S = 300.0
+LIMIT_S = 600.0
 """Real seconds within which something must happen; a process that died with its worker is missed after 20 s."""
 RATE_RPS = 20.0
 ENDS = {"completed": "Completed", "rolled_back": "RolledBack"}
@@ -70,7 +71,10 @@ class Staff:
         await_true(lambda: self._beat() > since, "the worker to ask for runs", LIMIT_S)
 
     def _beat(self) -> datetime:
-        found = self.desk.stack.call("POST", f"/work_pools/{POOL}/workers/filter", {})
+        try:
+            found = self.desk.stack.call("POST", f"/work_pools/{POOL}/workers/filter", {})
+        except httpx.HTTPError:
+            found = []
         beats = [datetime.fromisoformat(one["last_heartbeat_time"]) for one in found if one["last_heartbeat_time"]]
         return max(beats, default=datetime.min.replace(tzinfo=UTC))
 
@@ -119,7 +123,8 @@ class StaffedWalk:
         self.back_from: str | None = None
         self.trigger = ""
         self.rollout_id = ""
-        self._set_off = False
+        self._set_off = self._asked = False
+        self._refused = ""
         self._started = datetime.now(UTC)
         self._traces = staff.home / "traces"
         self._traces.mkdir(exist_ok=True)
@@ -136,7 +141,7 @@ class StaffedWalk:
         since = Offsets.now(sandbox, sent)
         try:
             self._order()
-            self.rollout_id = self.desk.start(self.plan, self.version).id
+            self._start()
             self._until_ended()
             self._await_final_state()
             record = read_record(sandbox, self.desk.stack.ledger, self.rollout_id, since, sent)
@@ -160,6 +165,11 @@ class StaffedWalk:
     def _order(self) -> None:
         self.staff.order(self.left if self._on_its_way else set(), self._trace)
 
+    def _start(self) -> None:
+        given = ("--version", self.version, "--as", "ci", "--speed", str(SPEED))
+        await_true(lambda: self._say("start", self.plan, *given), "the rollout to be started", LIMIT_S)
+        self.rollout_id = next(one.id for one in self.desk.stack.ledger.history(5) if one.version == self.version)
+
     def _until_ended(self) -> None:
         deadline, before = time.monotonic() + LIMIT_S, None
         while (row := self.desk.rollout(self.rollout_id)).active:
@@ -167,7 +177,7 @@ class StaffedWalk:
             if now != before:
                 before, deadline = now, time.monotonic() + LIMIT_S
             if time.monotonic() > deadline:
-                raise TimeoutError(f"nothing happens after {now}; {row.status_text}; the run is {self._state(row)}")
+                raise TimeoutError(f"nothing happens after {now}; {row.status_text}; {self._state(row)}; {self._refused}")
             if (arrival := self.staff.door.arrival(0.1)) is not None:
                 self._strike(arrival)
             elif row.state == "waiting":
@@ -194,10 +204,10 @@ class StaffedWalk:
         if not waits or self._state(row) != "Suspended":
             return
         if waits[0].step_id == self.back_from:
-            if not self._set_off:
+            if not self._asked:
                 self._set_off = True
                 self._order()
-                self._say("trigger", row.id, self.trigger, "--reason", "chaos", "--as", "sanjay")
+                self._asked = self._say("trigger", row.id, self.trigger, "--reason", "chaos", "--as", "sanjay")
             return
         spec = plan_of(row.id).step(waits[0].step_id).spec
         assert isinstance(spec, SignOff)
@@ -205,12 +215,17 @@ class StaffedWalk:
         for name in signers_for(plan_of(row.id), spec.rule, signed):
             self._say("approve", row.id, "--as", name, "--comment", "chaos")
 
-    def _say(self, *arguments: str) -> None:
+    def _say(self, *arguments: str) -> bool:
+        """What a person types; what is refused, because Prefect's server is too busy to answer, is typed again later."""
         said = self.desk.say(*arguments)
-        assert said.code == 0, said
+        self._refused = "" if said.code == 0 else f"{arguments}: {said.err}"
+        return said.code == 0
 
     def _state(self, row: Rollout) -> str:
-        return self.desk.stack.state(row.flow_run_id)[1] if row.flow_run_id else "not there"
+        try:
+            return self.desk.stack.state(row.flow_run_id)[1] if row.flow_run_id else "not there"
+        except httpx.HTTPError as error:
+            return f"not known ({type(error).__name__})"
 
     def _await_final_state(self) -> None:
         row = self.desk.rollout(self.rollout_id)
