@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 from uuid import uuid4
 
 from chrysalis.clock import utc_now
@@ -26,6 +26,8 @@ class Recollection:
     spool: Spool
     unwritten: list[Spooled]
     """What the spool could not take either."""
+    split_at: datetime | None = None
+    """When the weight was last changed, by what the ledger said or from memory."""
     key: str = ""
     asks: str | None = None
     to_percent: int | None = None
@@ -74,6 +76,9 @@ class FromMemory(Workspace):
     def stamp(self, step_id: str) -> Stamp:
         seen = super().stamp(f"{FROM_MEMORY}{step_id}")
         return replace(seen, token=seen.token + 1)
+
+    def split_at(self) -> datetime | None:
+        return cast(Recollection, self.ledger).split_at
 
 
 def write_down(ledger: Ledger, entry: Spooled) -> None:

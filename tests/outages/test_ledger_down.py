@@ -24,7 +24,14 @@ from tasks.sentry import LAST_KNOWN
 from tasks.spool import SPOOL, Spool, Spooled
 from tasks.step import Done, Waiting
 from tests.outages.conftest import at_home
-from tests.outages.scene import LedgerServer, Watch, begin, frozen, until
+from tests.outages.scene import PLAN, LedgerServer, Watch, begin, frozen, until
+
+SINCE_THE_SPLIT = """\
+triggers:
+  differs:
+    when: {sequential: {metric: error_rate, over: 1h}}
+    respond: notify
+"""
 
 
 @pytest.fixture
@@ -198,12 +205,33 @@ def test_a_watch_that_starts_while_the_ledger_is_down_guards_by_what_the_last_on
     assert (scene.asked, scene.row.weight_percent) == (["roll_back"], 0)
 
 
+def test_what_compares_the_sides_since_the_last_change_of_the_weight_is_judged_from_memory_too(
+    sandbox: Sandbox, home: Path, server: LedgerServer
+) -> None:
+    """By a watch that knows it by itself, and by one that starts meanwhile; and no other trigger waits for the ledger."""
+    scene = begin(sandbox, home, text=PLAN.replace("triggers:\n", SINCE_THE_SPLIT))
+    changed_at = scene.workspace().split_at()
+    assert changed_at is not None
+    with Watch.of(scene.ledger).running() as watch:
+        until(lambda: scene.soak.watched_s > 0.3, "the soak to be watched")
+        until(LastKnown(home / LAST_KNOWN).known, "it to be kept")
+        with stopped(server):
+            until(lambda: watch.sentry.standby.due, "the watch to know that it is alone")
+            (known,) = LastKnown(home / LAST_KNOWN).known()
+            assert known.kept.split_at == changed_at
+            sandbox.fault("canary", error_rate=0.6)
+            until(lambda: scene.weight == 0, "the watch to take the traffic off from memory")
+        until(lambda: scene.actions, "the action in the journal")
+    assert scene.workspace().split_at() > changed_at
+
+
 def test_what_was_known_too_long_ago_or_before_another_watch_took_over_is_not_acted_on(sandbox: Sandbox, home: Path) -> None:
     scene, last_known = begin(sandbox, home), LastKnown(home / LAST_KNOWN)
     with Watch.of(scene.ledger).running() as watch:
         until(lambda: scene.soak.watched_s > 0.3, "the soak to be watched")
         (known,) = last_known.known()
-        assert (known.guarded.rollout, set(known.guarded.triggers)) == (scene.row, set(known.plan.triggers))
+        guarded = known.kept.guarded
+        assert (guarded.rollout, set(guarded.triggers)) == (scene.row, set(known.plan.triggers))
         lease = watch.sentry.lease
         assert lease is not None
         scene.ledger.release_lease(lease, now=utc_now())
