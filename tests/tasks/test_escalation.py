@@ -59,6 +59,10 @@ class Town:
     def look(self, after: timedelta) -> None:
         look_after(self.bench.ledger, utc_now() + after)
 
+    def await_carried(self) -> None:
+        """Until it stands in the ledger what became of the page everywhere; before that, much later, it would be due again."""
+        until(lambda: all(one.due_at is None for one in self.bench.ledger.deliveries(self.page.id)), "all to be carried")
+
     @property
     def page(self) -> ToldNotice:
         (page,) = self.bench.ledger.open_pages()
@@ -75,17 +79,23 @@ def town(home: Path, monkeypatch: pytest.MonkeyPatch) -> Town:
 def test_a_page_goes_to_its_route_and_the_first_step_at_once_and_on_until_somebody_has_it(town: Town) -> None:
     tell(town.bench, "page", "errors fires", "3 % > 2 %", wait_s=5)
     assert (len(town.arrived("chat")), len(town.arrived("phone")), town.arrived("lead")) == (1, 1, [])
+    town.await_carried()
     town.look(14 * MINUTE)
     assert town.page.level == 1
+    town.await_carried()
     town.look(16 * MINUTE)
     assert town.await_arrived("lead", 1) == ["nobody has it yet: [quick-1] errors fires"]
+    town.await_carried()
     town.look(16 * MINUTE)
     assert (town.page.level, len(town.arrived("lead"))) == (2, 1)
+    town.await_carried()
     town.look(35 * MINUTE)
     town.await_arrived("lead", 2)
+    town.await_carried()
     town.look(55 * MINUTE)
     town.await_arrived("lead", 3)
     town.bench.ledger.acknowledge_notice(town.page.id, by="nadia", now=utc_now())
+    town.await_carried()
     town.look(500 * MINUTE)
     assert town.await_arrived("lead", 4)[3:] == ["nadia has it: [quick-1] errors fires"]
     assert town.page.level == 4
