@@ -60,7 +60,7 @@ class Town:
         look_after(self.bench.ledger, utc_now() + after)
 
     def await_carried(self) -> None:
-        """Until it stands in the ledger what became of the page everywhere; before that, much later, it would be due again."""
+        """Until the ledger has what became of the page everywhere; before that, much later, it would be due again."""
         until(lambda: all(one.due_at is None for one in self.bench.ledger.deliveries(self.page.id)), "all to be carried")
 
     @property
@@ -94,8 +94,8 @@ def test_a_page_goes_to_its_route_and_the_first_step_at_once_and_on_until_somebo
     town.await_carried()
     town.look(55 * MINUTE)
     town.await_arrived("lead", 3)
-    town.bench.ledger.acknowledge_notice(town.page.id, by="nadia", now=utc_now())
     town.await_carried()
+    town.bench.ledger.acknowledge_notice(town.page.id, by="nadia", now=utc_now())
     town.look(500 * MINUTE)
     assert town.await_arrived("lead", 4)[3:] == ["nadia has it: [quick-1] errors fires"]
     assert town.page.level == 4
