@@ -1,8 +1,8 @@
 """The control of a fleet: what operators call, by the contract of `chrysalis.targets.operator`.
 
 `python -m chrysalis.sandbox.fleet.control FOLDER VERSION`. Three targets: `/layers`, `/versions`, `/regions`, each with
-`/state` and `/operations`; what comes to `/gateway` is answered by the region to which traffic goes. It talks to the instances over HTTP; a restart is a real one: the process is ended, and the
-keeper starts it again.
+`/state` and `/operations`; what comes to `/gateway` is answered by the region to which traffic goes. It talks to the
+instances over HTTP; a restart is a real one: the process is ended, and the keeper starts it again.
 """
 
 import asyncio

@@ -9,7 +9,6 @@ import pytest
 from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
 from tasks.workspace import open_ledger
-from tests.sandbox.fixtures import until
 from tests.tasks.conftest import home
 from tests.tasks.stepping import Stepped
 
@@ -28,6 +27,7 @@ def plan(names: tuple[str, ...]) -> str:
         for name in names
     )
     metrics = ", ".join(f"state_{name}" for name in names)
+    agree = f"{{consensus: {{metrics: [{metrics}], instances: {len(names)}, below: 0.01}}}}"
     return f"""
 chrysalis: 1
 name: cascade
@@ -42,7 +42,7 @@ phases:
   - name: one
     steps:
       - waves: {{target: layers, layers: [R1, R2, R3, R4, R5, R6], instances: [{", ".join(names)}], each: 1s}}
-      - gate: {{name: agree, all: [{{consensus: {{metrics: [{metrics}], instances: {len(names)}, below: 0.01}}}}], within: 30s}}
+      - gate: {{name: agree, all: [{agree}], within: 30s}}
 """
 
 
