@@ -126,7 +126,7 @@ class Campaign(ABC, Generic[W]):
                 # A gate that has to wait crashes once more while it waits.
                 perhaps = list(walks(sometimes(self.loaded))) if own and way == "forward" else []
                 chosen = all_marks if own else journaled(all_marks) if victim == "twice" else bystanders(all_marks)
-                groups = [tuple(chosen)] if victim == "worker" else walks(chosen)  # nothing of a step crashes with it
+                groups = [tuple(chosen)] if victim == "worker" else walks(chosen)  # the flow lives on: no step crashes
                 for number, group in enumerate(groups):
                     more = perhaps[number] if number < len(perhaps) else ()
                     yield f"{way}/{victim}/{number + 1}", Planned(way, victim, group, more)
