@@ -21,7 +21,9 @@ _ACCEPTED = re.compile(
 )
 _WEIGHT = re.compile(r'clusters \{\s*name: "canary"\s*weight \{\s*value: (\d+)')
 _HEADER = re.compile(r'headers \{\s*name: "([^"]+)"')
-_OF_THE_WATCH = re.compile(r"is not decided|is not complete|^checkpoint of|cannot be watched|is void$")
+_OF_THE_WATCH = re.compile(
+    r"is not decided|is not complete|^checkpoint of|cannot be watched|is void$|^the ledger is (out of reach|back)$"
+)
 _NOTICE = re.compile(r"^\[[^\]]+\] ")
 _ESCALATED = re.compile(r"^nobody has it yet: ")
 """A page may be over before the watch's next round, 1 s later: 4 days of the plan."""
