@@ -1,8 +1,8 @@
 """A flow's process outlives the worker that started it.
 
 What the process says goes through a pipe to its worker. With the worker dead the pipe is broken, and rich, by which
-Prefect's log handler prints, ends a process that writes into one. So the next line of the log would end the rollout's
-process, and the watch's in the middle of a response. The lines still go to Prefect's server.
+Prefect's log handler prints, raises SystemExit for that. So the next line of the log would end the rollout's process, or
+what a thread of the watch is at. The lines still go to Prefect's server.
 """
 
 import logging
