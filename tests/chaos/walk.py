@@ -29,7 +29,7 @@ from tasks.safety import make_safe
 from tasks.spool import SPOOL, Spool
 from tasks.workspace import TOKENS_PER_ROLLOUT, Workspace, people_of, plan_of
 from tests.chaos.door import Arrival
-from tests.chaos.nursery import WAITS
+from tests.chaos.nursery import RAISED, WAITS
 from tests.chaos.points import Mark
 from tests.chaos.record import Offsets, Record, read_record
 from tests.chaos.world import World, await_true, kill
@@ -272,7 +272,12 @@ class Walk:
         before = self._entered_by(token)
         self._flow = self._fork(self._job)
         deadline, second = time.monotonic() + STEP_TIMEOUT_S, None
-        while second is None and self._flow not in self.world.nursery.ended and not self._entered_after(token):
+        while second is None and not self._entered_after(token):
+            if self.world.nursery.ended.get(self._flow) == RAISED and self._row().active:
+                # Frozen in a transaction, the first one keeps others out until PostgreSQL ends it: a worker starts another.
+                self._flow = self._fork(self._job)
+            elif self._flow in self.world.nursery.ended:
+                break
             second = self.world.nursery.door.arrival(0.1)
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{arrival.mark}: nobody took the place of the process that was frozen")
