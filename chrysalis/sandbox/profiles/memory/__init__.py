@@ -50,7 +50,6 @@ def prepare(sandbox: Sandbox) -> Mapping[str, str]:
         "MONITORING_API_KEY": "sandbox-monitoring-key",
     }
     load_alerts(sandbox, PLAN)
-    surroundings.next_version(sandbox)
     channels = {f"MEMORY_{name.upper()}_URL": f"file:{sandbox.folder / 'channels' / name}.jsonl" for name in CHANNELS}
     return {**variables, **channels}
 

@@ -1,4 +1,4 @@
-"""What runs besides: staging, with a service, load and Prometheus of its own, and the control that starts and stops versions.
+"""What runs besides: staging, with a service, load and Prometheus of its own, and the control of the versions.
 
 memory.json              ports and URLs, written before anything starts
 staging/                 settings, configuration and faults of staging; `prometheus.yml`, `prometheus/`

@@ -1,6 +1,5 @@
 """What a rollout of memory management finds: its databases, backups that came back, a load test, reports, alerts."""
 
-import asyncio
 import json
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,7 @@ from chrysalis.errors import SettingsError
 from chrysalis.sandbox import postgres
 from chrysalis.sandbox.files import write_json, write_whole
 from chrysalis.sandbox.postgres import SCHEMA as COMMON_SCHEMA
-from chrysalis.sandbox.profiles.memory.control import STATE, warm_up
+from chrysalis.sandbox.profiles.memory.control import STATE
 from chrysalis.sandbox.profiles.memory.environment import STAGING_DATABASE, Environment
 from chrysalis.sandbox.profiles.memory.repository import run_script
 from chrysalis.sandbox.profiles.memory.service import Memories
@@ -86,12 +85,10 @@ def run_pipeline(sandbox: Sandbox, environment: Environment, speed: float) -> No
 
 
 def next_version(sandbox: Sandbox) -> None:
-    """Both places as a new rollout finds them: v2.x serves, the release's place is free, the configuration is the first."""
+    """Both places as a new rollout finds them: v2.x serves, the release's place is for another, the settings are the first."""
     write_json(sandbox.folder / STATE, {})
-    for side in ("stable", "canary"):
-        if side == "canary" or side not in sandbox.state.pids:
-            sandbox.restart_part(side)
+    if "stable" not in sandbox.state.pids:
+        sandbox.restart_part("stable")
     first = {**Memories.settings, "readOnly": False}
     url = sandbox.state.urls["stable"] + "/api/config"
     httpx.patch(url, json=first, timeout=5.0, trust_env=False).raise_for_status()
-    asyncio.run(warm_up(sandbox.state.urls["canary"]))
