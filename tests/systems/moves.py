@@ -35,6 +35,21 @@ def healed() -> Move:
     return Move("faults off", do=lambda running: running.sandbox.clear_faults("canary"))
 
 
+def stable_fault(**faults: float) -> Move:
+    """Faults of the version before."""
+    return Move(f"!! stable {faults}", do=lambda running: running.stable_fault(**faults))
+
+
+def stable_healed() -> Move:
+    """All faults of the version before off."""
+    return Move("faults of stable off", do=lambda running: running.sandbox.clear_faults("stable"))
+
+
+def load(**changes: float) -> Move:
+    """Another load, as `Sandbox.set_load` has it."""
+    return Move(f"load {changes}", do=lambda running: running.sandbox.set_load(**changes))
+
+
 def mode(to: str, ladder: str = "mode", within_s: float = 60.0) -> Move:
     """Until the ladder stands there."""
     return Move(f"{ladder} is {to}", until=lambda running: modes_now(running.id)[ladder] == to, within_s=within_s)
@@ -87,6 +102,27 @@ def taken_back(by: str = ON_CALL) -> Move:
     return Move(
         f"{by} asks for the way back",
         do=lambda running: rolling_back.ask_as(by, running.id, "roll_back", reason="case"),
+    )
+
+
+def paused(by: str = ON_CALL) -> Move:
+    """A person has the rollout hold where it is; it is watched on."""
+    return Move(f"{by} pauses", do=lambda running: rolling_back.ask_as(by, running.id, "pause", reason="case"))
+
+
+def down(part: str) -> Move:
+    """A part of the sandbox ends, and stays down."""
+    return Move(f"!! {part} is down", do=lambda running: running.break_part(part))
+
+
+def up(part: str) -> Move:
+    return Move(f"{part} is started", do=lambda running: running.sandbox.start_part(part))
+
+
+def did(action: str, within_s: float = 90.0) -> Move:
+    """Until the record has a line with these words."""
+    return Move(
+        f"record: {action}", until=lambda running: any(action in line for line in running.record()), within_s=within_s
     )
 
 

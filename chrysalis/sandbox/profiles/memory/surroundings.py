@@ -85,7 +85,7 @@ def run_pipeline(sandbox: Sandbox, environment: Environment, speed: float) -> No
 
 
 def next_version(sandbox: Sandbox) -> None:
-    """Both places as a new rollout finds them: v2.x serves, the release's place is for another, the settings are the first."""
+    """Both places as a new rollout finds them: v2.x serves, the release's place is free, settings are the first."""
     write_json(sandbox.folder / STATE, {})
     if "stable" not in sandbox.state.pids:
         sandbox.restart_part("stable")
