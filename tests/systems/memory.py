@@ -19,6 +19,7 @@ from tests.systems.moves import (
     operation,
     paused,
     set_off,
+    signed_operation,
     stable_fault,
     stable_healed,
     taken_back,
@@ -32,7 +33,7 @@ from tests.systems.table import Case, Move, System
 
 MAIL, PAGERDUTY, ALERTS, CRITICAL = (f"MEMORY_{name}_URL" for name in ("MAIL", "PAGERDUTY", "ALERTS", "CRITICAL"))
 PRODUCT, LEAD = "MEMORY_PRODUCT_URL", "MEMORY_LEAD_URL"
-ELENA = "elena"
+ELENA, DANA = "elena", "dana"
 HEADER = {"x-canary": "on"}
 BETA = {"x-user-segment": "beta_users"}
 USERS = 60
@@ -255,9 +256,9 @@ SYSTEM = System(
                         "sunday_optimisation",
                         "incident_start",
                         "incident_notify",
-                        "archive_corrupt",
                     )
                 ),
+                signed_operation("archive_corrupt", DANA, ELENA),
                 told(CRITICAL, "critical incident"),
                 sound(True),
                 taken_back(),

@@ -1,5 +1,9 @@
 """The moves that tables are made of. Each looks at the real thing: the ledger, the target, the channel's file."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from chrysalis.errors import NotAllowed
 from chrysalis.targets.base import Value
 from tasks import operations, rolling_back, triggers
 from tasks.ladders import modes_now
@@ -88,6 +92,24 @@ def weight(percent: int, *, bypassed: bool | None = None, target: str = "traffic
 def operation(name: str, by: str = ON_CALL) -> Move:
     """Run one of the plan's operations, as the command line does."""
     return Move(f"operation {name}", do=lambda running: list(operations.run(running.id, name, by)))
+
+
+def signed_operation(name: str, signer: str, by: str = ON_CALL) -> Move:
+    """Run an operation that asks for a signature, and sign."""
+
+    def begin(running: Running) -> None:
+        hands = ThreadPoolExecutor(1)
+        running.kept[name] = hands.submit(lambda: list(operations.run(running.id, name, by)))
+        hands.shutdown(wait=False)
+
+    def is_over(running: Running) -> bool:
+        if running.kept[name].done():
+            return bool(running.kept[name].result())
+        with suppress(NotAllowed):
+            running.sign(signer)
+        return False
+
+    return Move(f"operation {name}, signed by {signer}", do=begin, until=is_over, within_s=180.0)
 
 
 def set_off(trigger: str, by: str = ON_CALL) -> Move:

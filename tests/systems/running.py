@@ -18,8 +18,9 @@ from chrysalis.plan import Plan
 from chrysalis.sandbox.profiles import Profile
 from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.targets.base import Stamp
-from tasks import prefect_api
+from tasks import approve, prefect_api
 from tasks.lifecycle import register
+from tasks.proof import Code
 from tasks.rolling_back import ask
 from tasks.workspace import TOKENS_PER_ROLLOUT, Workspace, open_ledger, plan_of
 from tests.systems.table import Case, Move, System
@@ -127,6 +128,13 @@ class Running:
     def stable_fault(self, **faults: float) -> None:
         """Switch faults of the version before on."""
         self.sandbox.fault("stable", **faults)
+
+    def sign(self, person: str) -> None:
+        """Sign, with a one-time code, what waits for a signature now. Raises NotAllowed."""
+        planned, _ = approve.pending(self.workspace)
+        code = Code(self._authenticators.code(person))
+        approve.sign(self.workspace, planned.id, person, decision="approve", comment="case", door="cli", offered=code)
+        self._authenticators.used(person, code.digits)
 
     def fleet_fault(self, **faults: float | str) -> None:
         """Switch faults of the fleet on."""
