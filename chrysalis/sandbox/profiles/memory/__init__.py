@@ -74,4 +74,5 @@ PROFILE = Profile(
     between=surroundings.next_version,
     surveys={"satisfaction": 4.3, "feedback": 0.9, "security_issues": 0},
     incident=canary_fault("production.day_3_soak", "30 % errors in v3.0.0 at 50 %", error_rate=0.3),
+    timeout_s=600.0,
 )
