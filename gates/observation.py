@@ -102,8 +102,8 @@ class Series:
 
     def window(self, *, start_s: float, end_s: float) -> "Series":
         """The samples with start < time <= end; samples from the future of `end_s` never count."""
-        first, last = np.searchsorted(self.times_s, [start_s, end_s], side="right")
-        labels = None if self.labels is None else self.labels[int(first) : int(last)]
+        first, last = self.times_s.searchsorted((start_s, end_s), side="right").tolist()
+        labels = None if self.labels is None else self.labels[first:last]
         return Series(self.times_s[first:last], self.values[first:last], self.unit, self.interval_s, labels)
 
     def last(self) -> "Series":
