@@ -35,7 +35,7 @@ source_paths = ["gates/"]
 addopts = "--strict-markers"
 """
 _KILLED, _SURVIVED = (1, 3), 0
-_AT_FIRST_S = 4.0
+_AT_FIRST_S = 2.0
 """Tests of so many seconds a mutant meets at first; most are killed by then."""
 _HARMLESS_S = 0.25
 """The same for those that change words only or were reviewed: no test has to kill a right decision."""
@@ -94,7 +94,7 @@ def run(asked: dict[str, float | None], children: int) -> None:
         "MUTANT_CHILDREN": str(children),
         "MUTANT_UNDER_TEST": "",
     }
-    command = [sys.executable, "-m", "pytest", "tests/gates", "-q", "-s", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "tests/gates", "-q", "-s", "-p", "no:cacheprovider", "--assert=plain"]
     with log.open("w") as out:
         done = subprocess.run(command, cwd=made, env=environment, stdout=out, stderr=out, check=False)
     _keep()

@@ -102,8 +102,8 @@ def newest_at(
     if not len(found):
         return np.full(moments.shape, np.nan), found.unit
     last = found.times_s.searchsorted(moments, side="right") - 1
-    fresh = (moments - found.times_s.take(last, mode="clip") <= allowed_s + ROUNDING) & (last >= 0)
-    return np.where(fresh, found.values.take(last, mode="clip"), np.nan), found.unit
+    fresh = (moments - found.times_s[last] <= allowed_s + ROUNDING) & (last >= 0)
+    return np.where(fresh, found.values[last], np.nan), found.unit
 
 
 @dataclass(frozen=True, slots=True)
