@@ -123,10 +123,7 @@ class Windows:
         few = self.last - self.first + ROUNDING < COVERAGE * (window_s / interval_s)
         oldest, newest_ = np.minimum(self.first, times.size - 1), self.last - 1
         edges = (times[oldest] - (moments - window_s) > longest_s) | (moments - times[newest_] > longest_s)
-        wide = times[1:] - times[:-1] > longest_s
-        if not wide.any():
-            return few | edges
-        gaps = np.append(0, wide.cumsum())
+        gaps = np.append(0, (times[1:] - times[:-1] > longest_s).cumsum())
         inside = gaps[newest_] > gaps[oldest]
         uncovered: NDArray[np.bool_] = few | inside | edges
         return uncovered
