@@ -281,3 +281,8 @@ def test_a_lock_lasts_longer_each_time_and_ends_with_a_right_code() -> None:
     assert locked_until([*wrong, (NOW, True)], NOW) is None
     assert locked_until([(NOW, False), (NOW, True), *wrong], NOW) == NOW + LOCKED_FOR
     assert locked_until([], NOW) is None
+
+
+def test_a_lock_begins_with_the_last_wrong_code() -> None:
+    wrong = [(NOW + timedelta(minutes=minute), False) for minute in range(TRIES)]
+    assert locked_until(wrong, NOW) == NOW + timedelta(minutes=TRIES - 1) + LOCKED_FOR
