@@ -182,12 +182,10 @@ def covers(times_s: FloatArray, *, now_s: float, window_s: float, interval_s: fl
     At least 90 % of the samples expected, and no gap over 3 intervals; the edges of the window count as gaps do.
     """
     expected = window_s / interval_s
-    if times_s.size + ROUNDING < COVERAGE * expected:
+    if not times_s.size or times_s.size + ROUNDING < COVERAGE * expected:
         return f"{times_s.size} samples < at least {COVERAGE:.0%} of the {expected:.0f} expected"
-    longest_s = window_s
-    if times_s.size:
-        longest_s = max(float(times_s[0]) - (now_s - window_s), now_s - float(times_s[-1]))
-        longest_s = max(longest_s, float((times_s[1:] - times_s[:-1]).max(initial=0.0)))
+    at_the_edges_s = max(float(times_s[0]) - (now_s - window_s), now_s - float(times_s[-1]))
+    longest_s = max(at_the_edges_s, float((times_s[1:] - times_s[:-1]).max(initial=0.0)))
     if longest_s > GAP_INTERVALS * interval_s + ROUNDING:
         return f"a gap of {format_duration(longest_s)} > at most {format_duration(GAP_INTERVALS * interval_s)}"
     return None
