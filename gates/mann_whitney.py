@@ -37,10 +37,10 @@ def location_shift(control: FloatArray, experiment: FloatArray, *, confidence: f
     together.sort()
     tied = _tied(together)
     # Of the statistic between two steps, where only ties within a side count: a shift breaks those across.
-    within = _tied(control) + _tied(experiment) if tied else 0.0
+    within = tied and _tied(control) + _tied(experiment)
     sigma = _sigma(control.size, experiment.size, within)
     reach = _NORMAL.inv_cdf(0.5 + confidence / 2) * sigma
-    beyond = min(max(math.floor(pairs / 2 + 0.5 + reach), 0), pairs - 1)
+    beyond = min(math.floor(pairs / 2 + 0.5 + reach), pairs - 1)
     low, high = (pairs - 1) // 2, pairs // 2
     lower, middle_low, middle_high, upper = differences_at(control, experiment, (pairs - 1 - beyond, low, high, beyond))
     return Shift(middle_low / 2 + middle_high / 2, lower, upper, _p_value(control, experiment, tied))
