@@ -9,6 +9,7 @@ from pydantic import Field
 from chrysalis.errors import ChrysalisError
 from chrysalis.ledger.origin import came_by
 from tasks import operations
+from tasks.orphans import outlive_worker
 from tasks.step import log
 from tasks.workspace import Workspace
 
@@ -29,6 +30,7 @@ def operation_now(
         reason: Why; it stays in the record
     """
     came_by("operation flow")
+    outlive_worker()
     if by == operations.WATCH and not operations.requests_for(Workspace.open(rollout_id, 0), operation):
         return Completed(name="Settled", message=f"operation {operation} of {rollout_id} came to its end before")
     did: list[str] = []

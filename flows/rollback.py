@@ -10,6 +10,7 @@ from tasks.chosen_rollback import plan_rollback
 from tasks.decide import decide
 from tasks.kinds import KINDS
 from tasks.lifecycle import await_end, end, take_over
+from tasks.orphans import outlive_worker
 from tasks.part_back import finish_in_part, lower_in_part, run_in_part, steps_in_part
 from tasks.rolling_back import (
     ask_as,
@@ -85,6 +86,7 @@ def rollback_now(
     Ends red when the way back could not be proven.
     """
     came_by("on-call flow")
+    outlive_worker()
     try:
         ask_as(by, rollout_id, "roll_back", reason=reason, to_percent=to_percent, force=force)
     except NotAllowed as error:

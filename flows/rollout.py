@@ -32,6 +32,7 @@ from tasks.lifecycle import (
     take_over_again,
     wait,
 )
+from tasks.orphans import outlive_worker
 from tasks.step import log
 from tasks.suspension import Suspension, next_suspension, tag_run, tags_of
 from tasks.workspace import open_ledger, plan_of
@@ -70,6 +71,7 @@ def rollout(
         plan: The plan's folder; leave it as it is
     """
     came_by("flow")
+    outlive_worker()
     run_id = str(flow_run.get_id())
     mine = open_ledger().find_by_flow_run(run_id)
     if mine is None:

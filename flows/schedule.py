@@ -9,6 +9,7 @@ from pydantic import Field
 from chrysalis.errors import ChrysalisError
 from chrysalis.ledger.origin import came_by
 from tasks import operations, schedules
+from tasks.orphans import outlive_worker
 from tasks.step import log
 
 
@@ -24,6 +25,7 @@ def scheduled(
         schedule: One of the plan's schedules; after_completion does those that are due so long after the end
     """
     came_by("schedule")
+    outlive_worker()
     try:
         row = schedules.concerned(plan)
         if row is None:

@@ -17,6 +17,7 @@ from chrysalis.errors import LedgerUnavailable, StaleToken
 from chrysalis.ledger import Ledger
 from chrysalis.ledger.origin import came_by
 from tasks.fast_looks import looking_fast
+from tasks.orphans import outlive_worker
 from tasks.pauses import without_pauses
 from tasks.prefect_api import wake
 from tasks.sentry import Sentry, standby_here
@@ -31,6 +32,7 @@ HOURS = 6.0
 def watch(hours: float = HOURS) -> State[None]:
     """Tick until the time is over. While the ledger is out of reach, also at the start, it guards by what was last known."""
     came_by("watch")
+    outlive_worker()
     interval_s = settings().watch_interval_s
     ends = time.monotonic() + hours * 3600
     standby = standby_here(interval_s)

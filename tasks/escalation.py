@@ -114,6 +114,8 @@ def over(workspace: Workspace, page: ToldNotice, states: Mapping[str, Any]) -> s
         case "wait":
             wait = next((one for one in workspace.ledger.waits(row.id) if str(one.id) == name), None)
             return f"{wait.step_id}: {wait.outcome}" if wait is not None and not wait.is_open else ""
+        case "ledger":
+            return "the ledger is back"
         case "blind":
             beat = workspace.ledger.last_beat("watch")
             seen = beat is not None and beat.at > page.told_at and row.id not in beat.detail.get("blind", [])

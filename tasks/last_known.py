@@ -9,7 +9,7 @@ stamp, which the router does not let be overwritten.
 import json
 import os
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,13 +28,22 @@ _ROLLOUT, _PLAN = ".json", ".yaml"
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of one rollout beside its plan and how far its triggers are."""
+
+    guarded: Guarded
+    baselines: tuple[Baseline, ...]
+    split_at: datetime | None
+    """When its weight was last changed, as far as a trigger asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """One rollout as it was last known."""
 
-    guarded: Guarded
+    kept: Kept
     plan: Plan
     states: States
-    baselines: tuple[Baseline, ...]
 
 
 class LastKnown:
@@ -42,30 +51,31 @@ class LastKnown:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._kept: dict[str, tuple[Guarded, tuple[Baseline, ...]]] = {}
+        self._kept: dict[str, Kept] = {}
         self._swept = self._fails = False
 
-    def keep(self, seen: Collection[tuple[Guarded, tuple[Baseline, ...]]], ledger: Ledger) -> None:
+    def keep(self, seen: Collection[Kept], ledger: Ledger) -> None:
         """The ledger was reached and this is what stands in it. Raises LedgerUnavailable."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for guarded, baselines in seen:
-                if not _same(self._kept.get(guarded.rollout.id), (guarded, baselines)):
-                    self._keep_plan(guarded.rollout, ledger)
-                    self._write(guarded, guarded.trigger_states, baselines)
-                    self._kept[guarded.rollout.id] = (guarded, baselines)
-            self._drop_others({guarded.rollout.id for guarded, _ in seen})
+            for one in seen:
+                row = one.guarded.rollout
+                if not _same(self._kept.get(row.id), one):
+                    self._keep_plan(row, ledger)
+                    self._write(one, one.guarded.trigger_states)
+                    self._kept[row.id] = one
+            self._drop_others({one.guarded.rollout.id for one in seen})
             (self.folder / _SEEN).touch(mode=0o600)
             self._fails = False
         except OSError as error:
             self._fail(error)
 
-    def note(self, guarded: Guarded, states: States, baselines: tuple[Baseline, ...]) -> None:
+    def note(self, kept: Kept, states: States) -> None:
         """Something was done from memory: a watch that starts before the ledger is back must not do it again."""
         try:
-            self._write(guarded, states.as_json(), baselines)
+            self._write(kept, states.as_json())
             # Written anew as soon as the ledger is back, whatever it says then.
-            self._kept.pop(guarded.rollout.id, None)
+            self._kept.pop(kept.guarded.rollout.id, None)
         except OSError as error:
             self._fail(error)
 
@@ -91,13 +101,15 @@ class LastKnown:
         if not path.exists():
             _replace(path, ledger.plan_text(row.id))
 
-    def _write(self, guarded: Guarded, states: Mapping[str, Any], baselines: Iterable[Baseline]) -> None:
+    def _write(self, one: Kept, states: Mapping[str, Any]) -> None:
+        guarded = one.guarded
         kept = {
             "rollout": _plain(guarded.rollout),
             "armed_at": guarded.armed_at.isoformat() if guarded.armed_at else None,
             "triggers": guarded.triggers,
             "states": states,
-            "baselines": [_plain(one) for one in baselines],
+            "baselines": [_plain(baseline) for baseline in one.baselines],
+            "split_at": one.split_at.isoformat() if one.split_at else None,
         }
         _replace(self.folder / f"{guarded.rollout.id}{_ROLLOUT}", canonical_json(kept))
 
@@ -112,7 +124,7 @@ class LastKnown:
                 path.unlink(missing_ok=True)
         for rollout_id in gone:
             del self._kept[rollout_id]
-        followed = {guarded.rollout.plan_hash for guarded, _ in self._kept.values()}
+        followed = {one.guarded.rollout.plan_hash for one in self._kept.values()}
         for path in self.folder.glob(f"*{_PLAN}"):
             if path.name.removesuffix(_PLAN) not in followed:
                 path.unlink(missing_ok=True)
@@ -125,7 +137,9 @@ class LastKnown:
             text = (self.folder / f"{row.plan_hash}{_PLAN}").read_text()
             guarded = Guarded(row, armed_at, kept["triggers"], kept["states"], ())
             baselines = tuple(_record(Baseline, one) for one in kept["baselines"])
-            return Known(guarded, parse_plan(text, str(path)).plan, States.from_json(kept["states"]), baselines)
+            split_at = datetime.fromisoformat(kept["split_at"]) if kept["split_at"] else None
+            known = Kept(guarded, baselines, split_at)
+            return Known(known, parse_plan(text, str(path)).plan, States.from_json(kept["states"]))
         except (OSError, ValueError, KeyError, TypeError, PlanError) as error:
             log().error("%s cannot be read, so this rollout is not watched before the ledger is back: %s", path, error)
             return None
@@ -136,16 +150,17 @@ class LastKnown:
         self._fails = True
 
 
-def _same(before: tuple[Guarded, tuple[Baseline, ...]] | None, after: tuple[Guarded, tuple[Baseline, ...]]) -> bool:
+def _same(before: Kept | None, after: Kept) -> bool:
     """Whether nothing was read anew of what is kept; the waits are not, and are counted at every tick."""
     if before is None:
         return False
-    was, now = before[0], after[0]
+    was, now = before.guarded, after.guarded
     return (
         was.rollout is now.rollout
         and was.triggers is now.triggers
         and was.trigger_states is now.trigger_states
-        and before[1] is after[1]
+        and before.baselines is after.baselines
+        and before.split_at == after.split_at
     )
 
 

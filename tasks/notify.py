@@ -2,15 +2,17 @@
 
 import concurrent.futures
 from datetime import timedelta
+from typing import Any
 
 from chrysalis import secrets
 from chrysalis.clock import utc_now
 from chrysalis.effects.notice import Delivery, Notice, Severity
 from chrysalis.effects.notices import channels_for
-from chrysalis.errors import LedgerError
+from chrysalis.errors import LedgerError, LedgerUnavailable
 from chrysalis.plan import PlannedStep
 from chrysalis.plan.parts import EscalationStep
 from chrysalis.plan.steps import Notify
+from tasks.late_pages import LEDGER, keep_page
 from tasks.post import post, post_without_ledger
 from tasks.step import Before, Done, log, step_task
 from tasks.workspace import Workspace
@@ -50,8 +52,9 @@ def tell(
     """Tell people about this rollout, in the background. Never raises, and takes one write to the ledger.
 
     The same `key` (by default the title) is not told again within the plan's `notifications.settle`. `cause` says what has
-    to be over for a page to end: `trigger:NAME`, `wait:ID`, `blind`, or with None the rollout. Returns what became of it on
-    each channel within `wait_s` real seconds.
+    to be over for a page to end: `trigger:NAME`, `wait:ID`, `blind`, `ledger`, or with None the rollout. A page that the
+    ledger cannot take is sent at once, and opened when the ledger is back. Returns what became of it on each channel within
+    `wait_s` real seconds.
     """
     title, body = _headline(secrets.redact(f"[{workspace.rollout.id}] {title}"), secrets.redact(body))
     notifications = workspace.plan.notifications
@@ -62,19 +65,23 @@ def tell(
     key = key or f"{workspace.rollout.id}:{title}"
     now = utc_now()
     following = steps[len(at_once)].after if len(steps) > len(at_once) else None
+    next_at = None if following is None else now + real(workspace, following)
+    told: dict[str, Any] = {
+        "title": title,
+        "body": body,
+        "markdown": markdown,
+        "key": key,
+        "cause": cause,
+        "channels": names,
+        "level": len(at_once),
+    }
     try:
         notice, held = workspace.ledger.tell_notice(
             workspace.rollout.id,
+            **told,
             severity=severity,
-            title=title,
-            body=body,
-            markdown=markdown,
-            key=key,
-            cause=cause,
-            channels=names,
             settle=real(workspace, notifications.settle),
-            level=len(at_once),
-            next_at=None if following is None else now + real(workspace, following),
+            next_at=next_at,
             now=now,
         )
         sent = post(workspace, notice, held)
@@ -83,6 +90,8 @@ def tell(
         notice_itself = Notice(severity, title, body, workspace.rollout.id, key, markdown=markdown)
         held = ()
         sent = post_without_ledger(workspace, notice_itself, names)
+        if severity == "page" and cause != LEDGER and isinstance(error, LedgerUnavailable):
+            keep_page(workspace, told, now, next_at)
         return [one.result() for one in concurrent.futures.wait(sent, wait_s).done]
     concurrent.futures.wait(sent, wait_s)
     return [

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 from uuid import uuid4
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, LedgerError, LedgerUnavailable
 from chrysalis.ledger import Baseline, Ledger
 from chrysalis.targets.base import Stamp
+from tasks.late_pages import PAGED, open_page
 from tasks.lifecycle import take_over
 from tasks.rolling_back import ask
 from tasks.spool import Spool, Spooled
@@ -25,6 +26,8 @@ class Recollection:
     spool: Spool
     unwritten: list[Spooled]
     """What the spool could not take either."""
+    split_at: datetime | None = None
+    """When the weight was last changed, by what the ledger said or from memory."""
     key: str = ""
     asks: str | None = None
     to_percent: int | None = None
@@ -74,9 +77,16 @@ class FromMemory(Workspace):
         seen = super().stamp(f"{FROM_MEMORY}{step_id}")
         return replace(seen, token=seen.token + 1)
 
+    def split_at(self) -> datetime | None:
+        return cast(Recollection, self.ledger).split_at
+
 
 def write_down(ledger: Ledger, entry: Spooled) -> None:
-    """Write down an action that was taken from memory, make its stamp the ledger's own, and ask for what follows."""
+    """Write down an action that was taken from memory, make its stamp the ledger's own, and ask for what follows; or open a
+    page that the ledger could not take."""
+    if entry.action == PAGED:
+        open_page(ledger, entry)
+        return
     row = ledger.get(entry.rollout_id)
     if row.active:
         # Whoever works for it was not told of the action: from here on its token is stale.

@@ -34,7 +34,7 @@ from tasks.last_known import LastKnown
 from tasks.playbooks import Playbooks
 from tasks.responses import respond
 from tasks.roster import Post, Roster
-from tasks.spool import Spool
+from tasks.spool import SPOOL, Spool
 from tasks.standby import Standby
 from tasks.step import log
 from tasks.values import put_back, remember
@@ -46,9 +46,8 @@ MOST_TICKS = 10
 """A gap of more ticks than this was not watched, however short the tick."""
 MOST_GAP_AT_LEAST_S = 2.0
 LEASE_NAME = "watch"
-SPOOL = "spool.jsonl"
 LAST_KNOWN = "last-known"
-"""In the home folder: what was done while the ledger was out of reach, and what the watch knew before."""
+"""In the home folder: what the watch knew before the ledger was out of reach."""
 LEASE_TICKS = 20
 LEASE_AT_LEAST_S = 5.0
 HANDS = 8

@@ -16,6 +16,8 @@ from typing import Any
 
 from chrysalis.ledger import canonical_json
 
+SPOOL = "spool.jsonl"
+"""In the home folder."""
 ROOM_BYTES = 256 * 1024
 """Several hundred actions."""
 

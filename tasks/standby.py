@@ -28,7 +28,8 @@ from gates.trigger import Trigger
 from tasks.healthier import page, require_healthier
 from tasks.judging import Judgement, States, armed, asked_for, judge_triggers
 from tasks.ladders import Ladders
-from tasks.last_known import Known, LastKnown
+from tasks.last_known import Kept, Known, LastKnown
+from tasks.late_pages import LEDGER
 from tasks.notify import tell
 from tasks.recollection import FromMemory, Recollection, write_down
 from tasks.responses import changes_of, tell_of
@@ -73,6 +74,10 @@ class _Remembered:
     looked: bool = False
     """Whether the triggers have moved since the ledger was last seen."""
 
+    @property
+    def kept(self) -> Kept:
+        return Kept(self.guarded, self.recollection.kept, self.recollection.split_at)
+
 
 @dataclass
 class Standby:
@@ -103,7 +108,7 @@ class Standby:
             self._seen = {one.guarded.rollout.id: self._of(one, kept) for one in seen}
             self._last_tick_s = time.monotonic()
             self._away = ""
-        self.last_known.keep([(one.guarded, one.recollection.kept) for one in self._seen.values()], ledger)
+        self.last_known.keep([one.kept for one in self._seen.values()], ledger)
         if self._paged:
             self._tell("info", "the ledger is back", "what was done meanwhile is journaled; the watch goes on as before")
         self._away_since_s, self._paged = None, False
@@ -112,7 +117,7 @@ class Standby:
         """The watch starts and the ledger is out of reach: begin with what the last watch here knew."""
         known = self.last_known.known()
         with self._turn:
-            self._seen = {one.guarded.rollout.id: self._recalled(one) for one in known}
+            self._seen = {one.kept.guarded.rollout.id: self._recalled(one) for one in known}
         log().error("watching %d rollouts as they were last known: %s", len(known), reason)
         self.begin(reason)
 
@@ -205,14 +210,15 @@ class Standby:
         if earlier is not None and earlier.looked and earlier.guarded.rollout.token == row.token:
             # Looked at from memory during this very tick: what was judged then is newer.
             return earlier
-        return self._remembered(one.guarded, one.workspace.plan, one.states, kept.get(row.id, ()))
+        found = Kept(one.guarded, kept.get(row.id, ()), one.workspace.last_split_at)
+        return self._remembered(found, one.workspace.plan, one.states)
 
     def _recalled(self, one: Known) -> _Remembered:
-        return self._remembered(one.guarded, one.plan, one.states, one.baselines)
+        return self._remembered(one.kept, one.plan, one.states)
 
-    def _remembered(self, guarded: Guarded, plan: Plan, states: States, baselines: tuple[Baseline, ...]) -> _Remembered:
-        row = guarded.rollout
-        recollection = Recollection(baselines, self.spool, self._unwritten)
+    def _remembered(self, kept: Kept, plan: Plan, states: States) -> _Remembered:
+        guarded, row = kept.guarded, kept.guarded.rollout
+        recollection = Recollection(kept.baselines, self.spool, self._unwritten, kept.split_at)
         workspace = FromMemory(cast(Ledger, recollection), row, row.token, plan, settings())
         return _Remembered(guarded, workspace, recollection, states)
 
@@ -236,7 +242,7 @@ class Standby:
                 log().error("%s: %s could not be answered, tried again: %s", guarded.rollout.id, firing.trigger, error)
                 continue
             states = judgement.having_made(states, firing)
-            self.last_known.note(guarded, states, one.recollection.kept)
+            self.last_known.note(one.kept, states)
         one.states = states
         one.looked = True
 
@@ -255,12 +261,14 @@ class Standby:
                 memory.asks, memory.to_percent, memory.rollback = "roll_back", response.weight_percent or None, response.use
                 memory.announce(row.id, "make_safe", said)
                 make_safe(workspace, response.weight_percent, actor=ACTOR, cause=said)
+                memory.split_at = utc_now()
             case ReduceWeight():
                 self._require_healthier(one)
                 memory.asks = "pause"
                 memory.announce(row.id, "make_safe", said)
                 now_percent = max((router.read().canary_percent for router in workspace.routers().values()), default=0)
                 make_safe(workspace, response.weight_after(now_percent), actor=ACTOR, cause=said)
+                memory.split_at = utc_now()
             case SwitchOff() | Throttle() | SetValue():
                 memory.announce(row.id, f"set {response.target}", said)
                 changed = set_values(workspace, response.target, changes_of(response), said)
@@ -302,7 +310,7 @@ class Standby:
         if one is None:
             log().error("%s: %s", title, body)
         else:
-            tell(one.workspace, severity, title, body)
+            tell(one.workspace, severity, title, body, cause=LEDGER)
 
     def _entries(self) -> tuple[Spooled, ...]:
         try:

@@ -211,7 +211,18 @@ class Workspace:
         """The real time at which the rollout's weight was last changed, by a step or by a safe action; None before that."""
         journal, actions = self.ledger.journal(self.rollout.id), self.ledger.actions(self.rollout.id)
         times = [entry.at for entry in journal if entry.event == "done" and entry.kind in SPLITTING]
-        return max([*times, *(action.at for action in actions if action.action == "make_safe")], default=None)
+        found = max([*times, *(action.at for action in actions if action.action == "make_safe")], default=None)
+        self._told["split_at"] = found
+        return found
+
+    @property
+    def last_split_at(self) -> datetime | None:
+        """What `split_at` said last; None when nothing asked for it."""
+        return self._told.get("split_at")
+
+    @cached_property
+    def _told(self) -> dict[str, datetime | None]:
+        return {}
 
     @cached_property
     def sources(self) -> Mapping[str, MetricSource]:

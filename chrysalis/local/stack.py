@@ -27,6 +27,7 @@ SERVER_TIMEOUT_S = 240.0
 DEPLOY_TIMEOUT_S = 300.0
 WATCH_TIMEOUT_S = 240.0
 POOL = "chrysalis"
+WORKER = "local"
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 
 Say = Callable[[str], None]
@@ -123,8 +124,7 @@ class Stack:
         pool = [PREFECT, "work-pool", "create", POOL, "--type", "process", "--overwrite"]
         self.processes.run("work-pool", pool, folder=CHECKOUT, timeout_s=DEPLOY_TIMEOUT_S)
         self.processes.run("deploy", [PREFECT, "deploy", "--all"], folder=CHECKOUT, timeout_s=DEPLOY_TIMEOUT_S)
-        worker = [PREFECT, "worker", "start", "--pool", POOL, "--name", "local"]
-        self.processes.start("worker", worker, folder=CHECKOUT)
+        self.start_worker()
         first = [PREFECT, "deployment", "run", "watch/watch"]
         self.processes.run("first-watch", first, folder=CHECKOUT, timeout_s=DEPLOY_TIMEOUT_S)
         self._until(self._watch_ticks, WATCH_TIMEOUT_S, "worker")
@@ -141,12 +141,24 @@ class Stack:
         chosen = self.settings.sandbox or (None if profile is None else profile.sandbox_settings)
         self.sandbox = Sandbox.start(self.home / "sandbox", settings=chosen)
         self.write_environment()
-        self._until(self._server_answers, SERVER_TIMEOUT_S, "prefect-server")
+        self._until(self.server_answers, SERVER_TIMEOUT_S, "prefect-server")
 
     def start_server(self) -> None:
         """Prefect's server, on the same port and folder every time; returns before it answers."""
         server = [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
         self.processes.start("prefect-server", server, folder=self.home)
+
+    def server_answers(self) -> bool:
+        """Whether Prefect's server takes requests."""
+        try:
+            return httpx.get(f"{self.api_url}/health", timeout=1.0, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+    def start_worker(self) -> None:
+        """The worker of the pool, by the same name every time; returns before it asks for runs."""
+        worker = [PREFECT, "worker", "start", "--pool", POOL, "--name", WORKER]
+        self.processes.start("worker", worker, folder=CHECKOUT)
 
     def write_environment(self) -> None:
         """What `${NAME}` in a plan stands for here."""
@@ -170,12 +182,6 @@ class Stack:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
-
-    def _server_answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.api_url}/health", timeout=1.0, trust_env=False).is_success
-        except httpx.HTTPError:
-            return False
 
     def _watch_ticks(self) -> bool:
         from chrysalis.ledger import Ledger

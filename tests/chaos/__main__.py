@@ -16,14 +16,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from chrysalis.sandbox.profiles import Profile, load_profile
 from chrysalis.settings import CHECKOUT
-from tests.chaos.campaign import Campaign
+from tests.chaos.campaign import WORKERS, Campaign, Forked, Staffed
 from tests.chaos.signers import give_keys
+from tests.chaos.staffed import staffed
 from tests.chaos.world import world
+from tests.stack import PLANS
+from tests.stack import SPEED as STACK_SPEED
 
 SPEED = 320_000.0
 """Plan seconds in a real one: the eight weeks of Crystal are 15 s of soaks."""
@@ -51,16 +55,20 @@ def main() -> None:
     plan = steady(plans, home / "plans", demo.surveys) / demo.name / "plan.yaml"
     if (people := home / "plans" / "people.yaml").exists():
         give_keys(people, home / "ssh")
-    campaign = Campaign(plan, demo, arguments.json, say)
+    forked = Forked(plan, demo, arguments.json, say)
+    whole = Staffed(PLANS / "quick" / "plan.yaml", Profile("quick", STACK_SPEED), arguments.json, say, forked.walks, WORKERS)
+    campaigns: dict[str, Campaign[Any]] = {name: one for one in (forked, whole) for name in one.names}
     if arguments.resume:
-        campaign.load()
+        for one in (forked, whole):
+            one.load()
     only = arguments.only or (SHORT if arguments.short else ["*"])
-    todo = [name for name in campaign.names if any(fnmatch(name, one) for one in only)]
-    todo = [name for name in todo if name not in campaign.walks]
+    todo = list(dict.fromkeys(name for pattern in only for name in campaigns if fnmatch(name, pattern)))
+    todo = [name for name in todo if name not in forked.walks]
     if arguments.list:
+        points = {name: len(campaigns[name].planned[name].marks) for name in todo}
         for name in todo:
-            say(f"{name:<24} {len(campaign.planned[name].marks):>4} points")
-        say(f"{len(todo)} walks, {sum(len(campaign.planned[name].marks) for name in todo)} points")
+            say(f"{name:<24} {points[name]:>4} points of {campaigns[name].plan.name}")
+        say(f"{len(todo)} walks, {sum(points.values())} points")
         shutil.rmtree(home)
         return
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -68,21 +76,27 @@ def main() -> None:
     began = time.monotonic()
     try:
         for engine in (False, True):
-            some = [name for name in todo if (campaign.planned[name].victim == "server") is engine]
+            some = [name for name in todo if name in forked.planned and (forked.planned[name].victim == "server") is engine]
             if not some:
                 continue
             folder = home / ("engine" if engine else "plain")
             folder.mkdir()
             with world(folder, plan, keys=home / "ssh", rate_rps=RATE_RPS, speed=demo.speed, engine=engine) as here:
                 say(f"all is up below {folder}; {len(some)} walks" + (", in Prefect's engine" if engine else ""))
-                campaign.run(here, some)
+                forked.run(here, some)
+        if some := [name for name in todo if name in whole.planned]:
+            folder = home / "whole"
+            folder.mkdir()
+            with staffed(folder, whole.path) as staff:
+                say(f"all is up below {folder}; {len(some)} walks, on a whole stack with a worker")
+                whole.run(staff, some)
     finally:
         if arguments.keep:
             say(f"logs are kept in {home}")
         else:
             shutil.rmtree(home, ignore_errors=True)
-    say(f"\n{campaign.summary()} in {(time.monotonic() - began) / 60:.1f} min; see {arguments.json}")
-    sys.exit(0 if campaign.passed == campaign.points else 1)
+    say(f"\n{forked.summary()} in {(time.monotonic() - began) / 60:.1f} min; see {arguments.json}")
+    sys.exit(0 if forked.passed == forked.points else 1)
 
 
 def steady(plans: Path, folder: Path, surveys: Mapping[str, float]) -> Path:
@@ -115,7 +129,7 @@ def say(text: str) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", action="append", default=[], help="walks with such a name")
+    parser.add_argument("--only", action="append", default=[], help="walks with such a name, in the order given")
     parser.add_argument("--resume", action="store_true", help="leave out the walks that the JSON file has")
     parser.add_argument("--json", type=Path, default=Path("chaos.json"), help="where the result goes")
     parser.add_argument("--short", action="store_true", help="a few walks of a short plan, as in `make test`")

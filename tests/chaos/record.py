@@ -21,8 +21,13 @@ _ACCEPTED = re.compile(
 )
 _WEIGHT = re.compile(r'clusters \{\s*name: "canary"\s*weight \{\s*value: (\d+)')
 _HEADER = re.compile(r'headers \{\s*name: "([^"]+)"')
-_OF_THE_WATCH = re.compile(r"is not decided|is not complete|^checkpoint of|cannot be watched|is void$")
+_OF_THE_WATCH = re.compile(
+    r"is not decided|is not complete|^checkpoint of|cannot be watched|is void$|^the ledger is (out of reach|back)$"
+)
 _NOTICE = re.compile(r"^\[[^\]]+\] ")
+_ESCALATED = re.compile(r"^nobody has it yet: ")
+"""A page may be over before the watch's next round, 1 s later: 4 days of the plan."""
+_OF_THE_LEDGER = re.compile(r"the ledger is out of reach$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,9 @@ class Record:
     envoy: list[Write]
     config_writes: list[Write]
     notices: list[str]
+    """What people were told, in order, without that nobody had it yet."""
+    not_opened: list[str]
+    """Pages that were sent and are not in the ledger: nobody else would be told, and nobody could say that they have it."""
     done: list[str]
     begun_first: list[str]
     ends: dict[str, str]
@@ -86,6 +94,7 @@ def read_record(sandbox: Sandbox, ledger: Ledger, rollout_id: str, since: Offset
         schema = list(connection.execute(rows)) if exists and exists[0] else []
         tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
         names = [name for (name,) in connection.execute(tables)]
+    told = _notices(ledger, rollout_id, _text(sent, since.notices))
     begun: list[str] = []
     for entry in journal:
         if entry.event == "begun" and entry.step_id not in begun:
@@ -99,7 +108,8 @@ def read_record(sandbox: Sandbox, ledger: Ledger, rollout_id: str, since: Offset
         references=_references(sandbox.folder / "repository"),
         envoy=_envoy_writes(sandbox, rollout_id, since.envoy),
         config_writes=_config_writes(sandbox, rollout_id, since.config),
-        notices=_notices(ledger, rollout_id, _text(sent, since.notices)),
+        notices=[title for title in told if not _ESCALATED.search(title)],
+        not_opened=_not_opened(ledger, rollout_id, _text(sent, since.notices)),
         done=[entry.step_id for entry in journal if entry.event == "done"],
         begun_first=begun,
         ends={entry.step_id: entry.event for entry in journal},
@@ -133,7 +143,10 @@ def once(names: Iterable[str]) -> list[str]:
 def differences(mine: Record, expected: Record) -> list[str]:
     """What is not as it was without a crash, each with both operands."""
     found: list[str] = []
-    for name in ("outcome", "weight", "configuration", "schema", "tables", "references", "begun_first", "ends", "sign_offs"):
+    for name in (
+        *("outcome", "weight", "configuration", "schema", "tables", "references"),
+        *("begun_first", "ends", "sign_offs", "not_opened"),
+    ):
         ours, theirs = getattr(mine, name), getattr(expected, name)
         if ours != theirs:
             found.append(f"{name}: {_apart(ours, theirs)}")
@@ -215,6 +228,15 @@ def _notices(ledger: Ledger, rollout_id: str, sent: str) -> list[str]:
             told.append((datetime.fromisoformat(row["at"]), row["title"]))
     mine = [_NOTICE.sub("", title) for _, title in sorted(told, key=lambda one: one[0])]
     return [title for title in mine if not _OF_THE_WATCH.search(title)]
+
+
+def _not_opened(ledger: Ledger, rollout_id: str, sent: str) -> list[str]:
+    opened = {one.title for one in ledger.notices(rollout_id)}
+    rows = [
+        row for row in map(json.loads, sent.splitlines()) if row["rollout_id"] == rollout_id and row["severity"] == "page"
+    ]
+    titles = {_ESCALATED.sub("", row["title"]) for row in rows}
+    return sorted(title for title in titles - opened if not _OF_THE_LEDGER.search(title))
 
 
 def _references(repository: Path) -> list[str]:

@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 from chrysalis.plan import load_plan
-from chrysalis.sandbox.profiles import load_profile
+from chrysalis.sandbox.profiles import Profile, load_profile
 from chrysalis.settings import CHECKOUT
-from tests.chaos.campaign import Campaign
+from tests.chaos.campaign import WORKERS, Forked, Staffed
 from tests.chaos.points import EFFECTS, LOOKED_AGAIN, UNDO_EFFECTS, Mark, walks
 from tests.chaos.record import Record, Write, differences
+from tests.stack import PLANS
 
 CRYSTAL = CHECKOUT / "deployments" / "crystal" / "plan.yaml"
 
@@ -27,7 +28,7 @@ def test_killed_anywhere_it_ends_as_it_would_have(tmp_path: Path) -> None:
 
 
 def test_the_points_of_crystal_come_from_its_plan(tmp_path: Path) -> None:
-    campaign = Campaign(CRYSTAL, load_profile("crystal"), tmp_path / "chaos.json", lambda _text: None)
+    campaign = Forked(CRYSTAL, load_profile("crystal"), tmp_path / "chaos.json", lambda _text: None)
     steps = load_plan(CRYSTAL).plan.itinerary
     for victim in ("self", "ledger"):
         marks = [
@@ -41,6 +42,23 @@ def test_the_points_of_crystal_come_from_its_plan(tmp_path: Path) -> None:
             assert mine == effects | again | ends
     undone = {mark.place for one in campaign.planned.values() if one.way == "back" for mark in one.marks}
     assert undone >= {f"undo.{step.id}" for step in steps[:62] if step.kind in UNDO_EFFECTS}
+
+
+def test_a_worker_is_killed_at_every_step_of_the_short_plan(tmp_path: Path) -> None:
+    """Alone in one walk each way; with the flow's process dealt out, since then the step crashes."""
+    short = PLANS / "quick" / "plan.yaml"
+    campaign = Staffed(short, Profile("quick", 1.0), tmp_path / "chaos.json", lambda _text: None, victims=WORKERS)
+    for way, marks in campaign.ways.items():
+        alone, *others = [
+            [one.marks for one in campaign.planned.values() if (one.way, one.victim) == (way, victim)] for victim in WORKERS
+        ]
+        (all_marks,) = alone
+        assert [sorted(map(str, all_marks))] == [
+            sorted(str(mark) for group in groups for mark in group) for groups in others
+        ]
+        begun = {str(mark) for mark in marks if (mark.what, mark.when) == ("step_begun", "committed")}
+        assert begun <= {str(mark) for mark in all_marks}
+        assert {mark.process for mark in all_marks} == {"flow"}
 
 
 def test_no_walk_has_two_marks_of_one_place() -> None:
@@ -63,6 +81,7 @@ def record(**changed: object) -> Record:
         "envoy": [Write(1, "a", "30 %"), Write(2, "b", "60 %")],
         "config_writes": [],
         "notices": ["begun"],
+        "not_opened": [],
         "done": ["a", "b"],
         "begun_first": ["a", "b"],
         "ends": {"a": "done", "b": "done"},
@@ -86,6 +105,7 @@ def test_what_a_crash_may_not_do_is_found() -> None:
         {"done": ["a", "a", "b"]},
         {"sign_offs": []},
         {"notices": []},
+        {"not_opened": ["rolling back: b"]},
         {"outcome": "rolled_back"},
         {"configuration": {"mode": "legacy"}},
     ):

@@ -19,23 +19,30 @@ from chrysalis.ledger import Ledger, Rollout
 from chrysalis.plan import Plan
 from chrysalis.plan.steps import SignOff
 from chrysalis.sandbox.profiles import Profile
+from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.service.configuration import INITIAL
 from chrysalis.targets.base import Stamp
 from chrysalis.targets.http_api import flatten
 from tasks import approve
 from tasks.lifecycle import take_over
 from tasks.safety import make_safe
+from tasks.spool import SPOOL, Spool
 from tasks.workspace import TOKENS_PER_ROLLOUT, Workspace, people_of, plan_of
+from tests.chaos.door import Arrival
 from tests.chaos.nursery import WAITS
 from tests.chaos.points import Mark
 from tests.chaos.record import Offsets, Record, read_record
-from tests.chaos.world import Arrival, World, await_true, kill
+from tests.chaos.world import World, await_true, kill
 
 STEP_TIMEOUT_S = 150.0
 """Real seconds within which something must happen: a mark, an end, an entry of the journal."""
+SERVER_TIMEOUT_S = 900.0
+"""Real seconds within which Prefect's server, killed and started again, must answer; a busy machine takes minutes. What else
+is awaited is awaited from then on."""
 CLOCK_S = 0.15
 """How far two clocks may be apart, in real seconds. The watch counts by a steady clock, and closes by the wall clock, read a
 moment before: on a busy machine by a turn of the scheduler. It does not add up over ticks."""
+SERVER_LOOK_S = 1.0
 TRIES = 12
 RETIRED = "retired"
 
@@ -89,6 +96,8 @@ class Walk:
         self.trace.parent.mkdir(exist_ok=True)
         self.rollout_id = ""
         self._watch = self._flow = self._person = 0
+        self._looked_at_server = 0.0
+        self._server_since: float | None = None
         self._began_at = time.time()
 
     def go(self) -> Walked:
@@ -104,6 +113,7 @@ class Walk:
                 self.rollout_id = self.resumed
                 self._start_watch()
             self._until_ended()
+            await_true(self._written_down, "the watch to write down what was done while the ledger was away", STEP_TIMEOUT_S)
             record = read_record(self.world.sandbox, self.world.ledger, self.rollout_id, since, sent)
             self._check_soaks()
         except (ChrysalisError, TimeoutError, AssertionError, OSError) as error:
@@ -134,7 +144,7 @@ class Walk:
         before: object = None
         while (row := self._row()).active:
             now = self._progress(row)
-            if now != before:
+            if now != before or self._server_starts():
                 before, deadline, tries = now, time.monotonic() + STEP_TIMEOUT_S, 0
             if time.monotonic() > deadline or tries > TRIES:
                 raise TimeoutError(f"nothing happens after {now}; {row.status_text}; {tries} tries")
@@ -147,6 +157,19 @@ class Walk:
                 self._flow = 0
             self._act()
         self._drain()
+
+    def _server_starts(self) -> bool:
+        """Whether Prefect's server was killed and does not answer yet. Raises TimeoutError when it takes too long."""
+        if time.monotonic() < self._looked_at_server + SERVER_LOOK_S:
+            return self._server_since is not None
+        self._looked_at_server = time.monotonic()
+        if not self.world.server_starts():
+            self._server_since = None
+            return False
+        self._server_since = self._server_since or self._looked_at_server
+        if self._looked_at_server > self._server_since + SERVER_TIMEOUT_S:
+            raise TimeoutError(f"Prefect's server does not answer after {SERVER_TIMEOUT_S:g} s")
+        return True
 
     def _progress(self, row: Rollout) -> object:
         entries = self._ledger().journal(row.id)
@@ -192,14 +215,14 @@ class Walk:
             spec = plan_of(self.rollout_id).step(wait.step_id).spec
             assert isinstance(spec, SignOff)
             standing = [one for one in self._ledger().sign_offs(self.rollout_id, wait.step_id) if one.void is None]
-            signers = _signers(plan_of(self.rollout_id), spec.rule, {one.role for one in standing})
+            signers = signers_for(plan_of(self.rollout_id), spec.rule, {one.role for one in standing})
             proofs = {signer: self.world.proof(signer) for signer in signers}
             self._person = self._fork("sign", step=wait.step_id, proofs=proofs)
             return
 
     def _attend(self, timeout_s: float) -> None:
         """Kill what is to be killed when somebody stands at a mark."""
-        arrival = self.world.nursery.arrival(timeout_s)
+        arrival = self.world.nursery.door.arrival(timeout_s)
         if arrival is not None:
             self._strike(arrival)
 
@@ -216,11 +239,27 @@ class Walk:
             self._kill_process(arrival.mark.partition(":")[0])
         elif self.victim == "watch":
             self._restart_watch()
+            self._await_escalation()
         elif self.victim == "server":
             self.world.kill_server()
         else:
             self.world.kill_database()
         arrival.let_go()
+
+    def _await_escalation(self) -> None:
+        """Have the watch that was just started go on to the next people, where a page waits for somebody on the way back.
+
+        Killed every few tenths of a second, no watch has the lease of the one before, and the way back takes seconds here.
+        So the flow is held at its mark until the page was escalated, once in a walk.
+        """
+        steps = plan_of(self.rollout_id).notifications.escalation
+        if self._row().state != "rolling_back" or not steps:
+            return
+        at_once = sum(not step.after for step in steps)
+        await_true(
+            lambda: all(page.level > at_once for page in self._ledger().open_pages(self.rollout_id)),
+            "the next watch to escalate the page",
+        )
 
     @property
     def _job(self) -> str:
@@ -234,7 +273,7 @@ class Walk:
         self._flow = self._fork(self._job)
         deadline, second = time.monotonic() + STEP_TIMEOUT_S, None
         while second is None and self._flow not in self.world.nursery.ended and not self._entered_after(token):
-            second = self.world.nursery.arrival(0.1)
+            second = self.world.nursery.door.arrival(0.1)
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{arrival.mark}: nobody took the place of the process that was frozen")
         os.kill(first, signal.SIGCONT)
@@ -302,6 +341,11 @@ class Walk:
         while self._flow and self._flow not in self.world.nursery.ended and time.monotonic() < deadline:
             self._attend(0.05)
 
+    def _written_down(self) -> bool:
+        """Whether nothing is left in the spool. Somebody may still stand at a mark meanwhile."""
+        self._attend(0.05)
+        return not Spool(self.world.home / SPOOL).entries()
+
     def _check_soaks(self) -> None:
         for wait in self._ledger().waits(self.rollout_id):
             if wait.kind != "soak" or wait.closed_at is None or wait.opened_at.timestamp() < self._began_at:
@@ -321,26 +365,28 @@ class Walk:
         return self.world.ledger
 
     def _tidy(self) -> None:
-        """End it if it goes on, and put the targets back to where they were for the next one."""
-        if not self.rollout_id:
-            return
-        ledger = self._ledger()
-        row = ledger.get(self.rollout_id)
-        if row.active:
-            token = take_over(row.id)
-            make_safe(Workspace.open(row.id, token), 0, actor="tidy", cause="the walk is over")
-            ledger.set_state(row.id, token, state="ended", outcome="aborted", now=utc_now())
-        last = Stamp((row.serial + 1) * TOKENS_PER_ROLLOUT - 1, RETIRED, "tidy")
-        workspace = Workspace.open(row.id, 0)
-        with self.world.sandbox.router() as router:
-            router.write(0, last)
-        plan = workspace.plan
-        initial = {name: value for name, value in flatten(INITIAL).items() if name != "stamp"}
-        workspace.switchboard("config").write(initial, last)
-        if "database" in plan.targets:
-            folder = workspace.settings.plans / plan.name / "migrations"
-            migrations.migrate_down(workspace.database_url("database"), folder, to=0)
-        _clear_references(self.world.sandbox.folder / "repository")
+        if self.rollout_id:
+            tidy(self.world.sandbox, self._ledger(), self.rollout_id)
+
+
+def tidy(sandbox: Sandbox, ledger: Ledger, rollout_id: str) -> None:
+    """End a rollout if it goes on, and put the targets back to where they were for the next one."""
+    row = ledger.get(rollout_id)
+    if row.active:
+        token = take_over(row.id)
+        make_safe(Workspace.open(row.id, token), 0, actor="tidy", cause="the walk is over")
+        ledger.set_state(row.id, token, state="ended", outcome="aborted", now=utc_now())
+    last = Stamp((row.serial + 1) * TOKENS_PER_ROLLOUT - 1, RETIRED, "tidy")
+    workspace = Workspace.open(row.id, 0)
+    with sandbox.router() as router:
+        router.write(0, last)
+    plan = workspace.plan
+    initial = {name: value for name, value in flatten(INITIAL).items() if name != "stamp"}
+    workspace.switchboard("config").write(initial, last)
+    if "database" in plan.targets:
+        folder = workspace.settings.plans / plan.name / "migrations"
+        migrations.migrate_down(workspace.database_url("database"), folder, to=0)
+    _clear_references(sandbox.folder / "repository")
 
 
 def _clear_references(repository: Path) -> None:
@@ -348,7 +394,7 @@ def _clear_references(repository: Path) -> None:
         subprocess.run(("git", *command), cwd=repository, capture_output=True, timeout=10, check=False)
 
 
-def _signers(plan: Plan, rule: str, signed: Collection[str]) -> list[str]:
+def signers_for(plan: Plan, rule: str, signed: Collection[str]) -> list[str]:
     """One person for each role that has not signed yet; of those who could, the one with the fewest other roles."""
     found: list[str] = []
     people = people_of(plan)

@@ -7,7 +7,6 @@ import pwd
 import queue
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -31,6 +30,7 @@ from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
 from chrysalis.settings import CHECKOUT
 from tasks.workspace import settings
+from tests.chaos.door import Door
 from tests.chaos.nursery import ENGINE
 from tests.chaos.signers import Signers
 
@@ -71,6 +71,9 @@ class LedgerDatabase:
             f"DROP DATABASE IF EXISTS {target} WITH (FORCE)",
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{source}'",
             f"CREATE DATABASE {target} TEMPLATE {source}",
+            # A copied sequence says where it was, and not how far it may have given numbers out: killed before the next
+            # checkpoint, the server would give the same numbers once more.
+            "CHECKPOINT",
         )
 
     def _run(self, *statements: str) -> None:
@@ -146,32 +149,17 @@ class Nursery:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self.door = self.folder / "door.sock"
-        self.door.unlink(missing_ok=True)
-        self._door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._door.bind(str(self.door))
-        self._door.listen(8)
+        self.door = Door(self.folder)
         threading.Thread(target=self._listen, name="nursery", daemon=True).start()
 
     def fork(self, job: str, wanted: Iterable[str], trace: Path, **order: Any) -> int:
         """Fork a process that stands still at the first of the `wanted` marks that it passes. Returns its id."""
         assert self._process.stdin is not None
-        log, paths = str(self.folder / f"{job}.log"), {"door": str(self.door), "trace": str(trace)}
+        log, paths = str(self.folder / f"{job}.log"), {"door": str(self.door.path), "trace": str(trace)}
         given = {"job": job, "name": job, "wanted": sorted(wanted), "log": log, **paths, **order}
         self._process.stdin.write(json.dumps(given).encode() + b"\n")
         self._process.stdin.flush()
         return self._born.get(timeout=START_TIMEOUT_S)
-
-    def arrival(self, timeout_s: float) -> "Arrival | None":
-        """A process that stands at a mark it was to stand at."""
-        self._door.settimeout(timeout_s)
-        try:
-            connection, _ = self._door.accept()
-        except TimeoutError:
-            return None
-        connection.settimeout(5.0)
-        line = connection.makefile().readline()
-        return Arrival(json.loads(line)["mark"], connection) if line else None
 
     def stop(self) -> None:
         if self._process.stdin is not None:
@@ -181,7 +169,7 @@ class Nursery:
                 os.kill(pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
-        self._door.close()
+        self.door.close()
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
@@ -190,20 +178,8 @@ class Nursery:
             if "code" in said:
                 self.ended[said["pid"]] = said["code"]
             else:
+                self.ended.pop(said["pid"], None)  # of an earlier process with the same number
                 self._born.put(said["pid"])
-
-
-@dataclass
-class Arrival:
-    """Who stands at a mark; `let_go` has it go on, if it still lives."""
-
-    mark: str
-    _connection: socket.socket
-
-    def let_go(self) -> None:
-        with contextlib.suppress(OSError):
-            self._connection.sendall(b"1")
-        self._connection.close()
 
 
 @dataclass
@@ -217,6 +193,8 @@ class World:
     sandbox: Sandbox
     signers: Signers | None
     """Of the people file; None where the plans have none and nobody proves who they are."""
+    engine: bool = False
+    """Whether the flows run in Prefect's engine, against a server."""
 
     @property
     def ledger(self) -> Ledger:
@@ -229,12 +207,22 @@ class World:
         return ("", "") if self.signers is None else self.signers.proof(person)
 
     def kill_server(self) -> None:
-        """SIGKILL to Prefect's server with what it forked; another is started at once and not waited for."""
+        """SIGKILL to Prefect's server with what it forked; another is started at once and not waited for.
+
+        So one that starts slower than the rollout comes to its next mark is killed while it starts.
+        """
         pid = self.stack.processes.pid("prefect-server")
         for one in [pid, *descendants(pid)]:
             kill(one)
         os.waitpid(pid, 0)
         self.stack.start_server()
+
+    def server_starts(self) -> bool:
+        """Whether Prefect's server, started again, does not answer yet. Raises SettingsError when it has ended by itself."""
+        if self.engine and not self.stack.server_answers():
+            self.stack.processes.require_running("prefect-server")
+            return True
+        return False
 
     def kill_database(self) -> None:
         self.database.kill()
@@ -292,12 +280,12 @@ def world(home: Path, plan: Path, *, keys: Path, rate_rps: float, speed: float, 
             os.environ.update(environment)
             settings.cache_clear()
             Ledger.open(database.url).close()
-            _have_targets_log(stack.sandbox)
+            have_targets_log(stack.sandbox)
             signers = None if settings().people_file is None else Signers(keys)
             nursery = Nursery(home / "nursery", environment, [plan])
             try:
                 with temporary_settings({PREFECT_API_URL: stack.api_url}):
-                    yield World(home, stack, database, nursery, stack.sandbox, signers)
+                    yield World(home, stack, database, nursery, stack.sandbox, signers, engine)
             finally:
                 nursery.stop()
         finally:
@@ -307,7 +295,7 @@ def world(home: Path, plan: Path, *, keys: Path, rate_rps: float, speed: float, 
             settings.cache_clear()
 
 
-def _have_targets_log(sandbox: Sandbox) -> None:
+def have_targets_log(sandbox: Sandbox) -> None:
     """Envoy logs each configuration that it takes, PostgreSQL each change of its schema; the service does by itself."""
     httpx.post(sandbox.state.urls["envoy_admin"] + "/logging?config=debug", timeout=5.0, trust_env=False).raise_for_status()
     with psycopg.connect(sandbox.state.postgres["uri"], autocommit=True) as connection:

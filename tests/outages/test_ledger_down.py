@@ -19,11 +19,19 @@ from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.settings import CHECKOUT
 from tasks import standby
 from tasks.last_known import BELIEVED_FOR, LastKnown
-from tasks.sentry import LAST_KNOWN, SPOOL
-from tasks.spool import Spool, Spooled
+from tasks.late_pages import PAGED
+from tasks.sentry import LAST_KNOWN
+from tasks.spool import SPOOL, Spool, Spooled
 from tasks.step import Done, Waiting
 from tests.outages.conftest import at_home
-from tests.outages.scene import LedgerServer, Watch, begin, frozen, until
+from tests.outages.scene import PLAN, LedgerServer, Watch, begin, frozen, until
+
+SINCE_THE_SPLIT = """\
+triggers:
+  differs:
+    when: {sequential: {metric: error_rate, over: 1h}}
+    respond: notify
+"""
 
 
 @pytest.fixture
@@ -88,6 +96,7 @@ def test_a_breach_is_made_safe_and_journaled_when_the_ledger_is_back(
     assert "seen while the ledger was out of reach" in action.cause
     until(lambda: "[outages-1] errors fires: roll back" in scene.told(), "the trigger's notice")
     assert scene.row.weight_percent == 0
+    assert "[outages-1] errors fires: roll back" in [page.title for page in scene.ledger.notices(scene.rollout_id)]
     assert scene.ledger.verify_audit() == []
 
 
@@ -188,11 +197,32 @@ def test_a_watch_that_starts_while_the_ledger_is_down_guards_by_what_the_last_on
         with watching(home):
             until(lambda: (home / "watch.log").read_text().count("as they were last known") == 2, "a third", timeout_s=120)
             until(lambda: "the ledger is out of reach" in str(scene.told()), "it to have looked for a while", timeout_s=120)
-            assert [one.key for one in Spool(home / SPOOL).entries()] == [one.key for one in acted]
+            kept = [one.key for one in Spool(home / SPOOL).entries() if one.action != PAGED]
+            assert kept == [one.key for one in acted if one.action != PAGED]
     with Watch.of(scene.ledger, "another").running():
         until(lambda: scene.actions, "the action in the journal")
     assert [one.action for one in scene.actions] == ["make_safe"]
     assert (scene.asked, scene.row.weight_percent) == (["roll_back"], 0)
+
+
+def test_what_compares_the_sides_since_the_last_change_of_the_weight_is_judged_from_memory_too(
+    sandbox: Sandbox, home: Path, server: LedgerServer
+) -> None:
+    """By a watch that knows it by itself, and by one that starts meanwhile; and no other trigger waits for the ledger."""
+    scene = begin(sandbox, home, text=PLAN.replace("triggers:\n", SINCE_THE_SPLIT))
+    changed_at = scene.workspace().split_at()
+    assert changed_at is not None
+    with Watch.of(scene.ledger).running() as watch:
+        until(lambda: scene.soak.watched_s > 0.3, "the soak to be watched")
+        until(LastKnown(home / LAST_KNOWN).known, "it to be kept")
+        with stopped(server):
+            until(lambda: watch.sentry.standby.due, "the watch to know that it is alone")
+            (known,) = LastKnown(home / LAST_KNOWN).known()
+            assert known.kept.split_at == changed_at
+            sandbox.fault("canary", error_rate=0.6)
+            until(lambda: scene.weight == 0, "the watch to take the traffic off from memory")
+        until(lambda: scene.actions, "the action in the journal")
+    assert scene.workspace().split_at() > changed_at
 
 
 def test_what_was_known_too_long_ago_or_before_another_watch_took_over_is_not_acted_on(sandbox: Sandbox, home: Path) -> None:
@@ -200,7 +230,8 @@ def test_what_was_known_too_long_ago_or_before_another_watch_took_over_is_not_ac
     with Watch.of(scene.ledger).running() as watch:
         until(lambda: scene.soak.watched_s > 0.3, "the soak to be watched")
         (known,) = last_known.known()
-        assert (known.guarded.rollout, set(known.guarded.triggers)) == (scene.row, set(known.plan.triggers))
+        guarded = known.kept.guarded
+        assert (guarded.rollout, set(guarded.triggers)) == (scene.row, set(known.plan.triggers))
         lease = watch.sentry.lease
         assert lease is not None
         scene.ledger.release_lease(lease, now=utc_now())

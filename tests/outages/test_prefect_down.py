@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -75,6 +75,45 @@ def test_an_idle_suspended_rollout_costs_no_process(desk: Desk) -> None:
     assert flow_processes(desk.stack, run_id) == set()
 
 
+def kill_worker(desk: Desk, workers: list[subprocess.Popen[bytes]]) -> Callable[[], None]:
+    """Kill the stack's worker; returns what starts another."""
+    worker = worker_process(desk.stack)
+    environment = dict(line.split("=", 1) for line in Path(f"/proc/{worker}/environ").read_text().split("\0") if "=" in line)
+    command = [part for part in Path(f"/proc/{worker}/cmdline").read_text().split("\0") if part]
+    kill({worker})
+
+    def start_again() -> None:
+        workers.append(
+            subprocess.Popen(
+                ["setpriv", "--pdeathsig", "TERM", *command],
+                env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+        )  # fmt: skip
+
+    return start_again
+
+
+@pytest.mark.slow
+def test_the_watch_makes_a_breach_safe_with_the_worker_dead_that_started_it(
+    desk: Desk, workers: list[subprocess.Popen[bytes]]
+) -> None:
+    """Nobody reads any more what it says while it answers."""
+    rollout = desk.start("quick", "orphan-1")
+    desk.await_sign_off(rollout.id)
+    start_again = kill_worker(desk, workers)
+    try:
+        desk.stack.sandbox.fault("canary", error_rate=0.5)
+        until(lambda: desk.weight == 0, "the watch to take the traffic off")
+        safe = first_action(desk, rollout.id)
+        assert (safe.actor, safe.action) == ("watch", "make_safe")
+        after = desk.stack.ledger.last_beat("watch")
+        until(lambda: desk.stack.ledger.last_beat("watch") != after, "the watch to go on after its answer")
+    finally:
+        start_again()
+    desk.stack.sandbox.clear_faults("canary")
+    assert desk.await_end(rollout.id).outcome == "rolled_back"
+
+
 @pytest.mark.slow
 def test_a_worker_killed_while_the_run_sleeps_is_missed_by_nobody_until_somebody_signs(
     desk: Desk, workers: list[subprocess.Popen[bytes]]
@@ -82,19 +121,11 @@ def test_a_worker_killed_while_the_run_sleeps_is_missed_by_nobody_until_somebody
     """No process of the rollout is lost; signed meanwhile, it goes on as soon as a worker runs again."""
     rollout = desk.start("quick", "sleep-1")
     desk.await_sign_off(rollout.id)
-    worker = worker_process(desk.stack)
-    environment = dict(line.split("=", 1) for line in Path(f"/proc/{worker}/environ").read_text().split("\0") if "=" in line)
-    command = [part for part in Path(f"/proc/{worker}/cmdline").read_text().split("\0") if part]
-    kill({worker})
+    start_again = kill_worker(desk, workers)
     for who in ("dmitri", "pia"):
         assert desk.say("approve", rollout.id, "--as", who).code == 0
     assert desk.rollout(rollout.id).active
-    workers.append(
-        subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", *command],
-            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
-    )  # fmt: skip
+    start_again()
     assert desk.await_end(rollout.id).outcome == "completed"
     done = desk.events(rollout.id, "done")
     assert sorted(done) == sorted(set(done))

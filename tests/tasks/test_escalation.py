@@ -17,7 +17,10 @@ from chrysalis.ledger.notices import HELD
 from chrysalis.plan.parts import Channel, EscalationStep, Notifications
 from tasks import notify
 from tasks.escalation import Courier, look_after
+from tasks.late_pages import LEDGER
 from tasks.notify import tell
+from tasks.recollection import write_down
+from tasks.spool import SPOOL, Spool
 from tasks.workspace import plan_of
 from tests.metrics.servers import Reply, serving
 from tests.stack import until
@@ -56,6 +59,10 @@ class Town:
     def look(self, after: timedelta) -> None:
         look_after(self.bench.ledger, utc_now() + after)
 
+    def await_carried(self) -> None:
+        """Until the ledger has what became of the page everywhere; before that, much later, it would be due again."""
+        until(lambda: all(one.due_at is None for one in self.bench.ledger.deliveries(self.page.id)), "all to be carried")
+
     @property
     def page(self) -> ToldNotice:
         (page,) = self.bench.ledger.open_pages()
@@ -72,16 +79,22 @@ def town(home: Path, monkeypatch: pytest.MonkeyPatch) -> Town:
 def test_a_page_goes_to_its_route_and_the_first_step_at_once_and_on_until_somebody_has_it(town: Town) -> None:
     tell(town.bench, "page", "errors fires", "3 % > 2 %", wait_s=5)
     assert (len(town.arrived("chat")), len(town.arrived("phone")), town.arrived("lead")) == (1, 1, [])
+    town.await_carried()
     town.look(14 * MINUTE)
     assert town.page.level == 1
+    town.await_carried()
     town.look(16 * MINUTE)
     assert town.await_arrived("lead", 1) == ["nobody has it yet: [quick-1] errors fires"]
+    town.await_carried()
     town.look(16 * MINUTE)
     assert (town.page.level, len(town.arrived("lead"))) == (2, 1)
+    town.await_carried()
     town.look(35 * MINUTE)
     town.await_arrived("lead", 2)
+    town.await_carried()
     town.look(55 * MINUTE)
     town.await_arrived("lead", 3)
+    town.await_carried()
     town.bench.ledger.acknowledge_notice(town.page.id, by="nadia", now=utc_now())
     town.look(500 * MINUTE)
     assert town.await_arrived("lead", 4)[3:] == ["nadia has it: [quick-1] errors fires"]
@@ -166,6 +179,33 @@ def test_a_ledger_that_is_out_of_reach_does_not_keep_people_from_being_told(
     (told, also) = tell(town.bench, "page", "errors fires", "", wait_s=5)
     assert (told.delivered, also.delivered) == (True, True)
     assert town.arrived("phone") == ["[quick-1] errors fires"]
+
+
+def test_a_page_that_the_ledger_could_not_take_is_opened_when_it_is_back_and_goes_on_to_the_next_people(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told twice meanwhile it is one page; nobody who was told is told again; what is about the ledger is over."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise LedgerUnavailable("the ledger is gone")
+
+    began = utc_now()
+    with monkeypatch.context() as away:
+        away.setattr(Ledger, "tell_notice", fail)
+        for _ in range(2):
+            tell(town.bench, "page", "errors fires", "3 %", wait_s=5)
+        tell(town.bench, "page", "the ledger is out of reach", "", cause=LEDGER, wait_s=5)
+        tell(town.bench, "info", "going on", "", wait_s=5)
+    spool = Spool(town.home / SPOOL)
+    for _ in range(2):
+        for entry in spool.entries():
+            write_down(town.bench.ledger, entry)
+    assert (town.page.title, town.page.level, began < town.page.told_at) == ("[quick-1] errors fires", 1, True)
+    town.look(14 * MINUTE)
+    assert town.arrived("lead") == []
+    town.look(16 * MINUTE)
+    assert town.await_arrived("lead", 1) == ["nobody has it yet: [quick-1] errors fires"]
+    assert town.arrived("phone").count("[quick-1] errors fires") == 2
 
 
 def ends_with_its_rollout(town: Town) -> str | None:
