@@ -123,7 +123,8 @@ def run_all(files: list[str], children: int, *, resume: bool, own: bool) -> None
     first: dict[str, float | None] = {}
     for meta in _metas(files):
         changes = Changes(meta, known)
-        wanted = (name for name, code in _codes(meta).items() if code is None or not resume)
+        again = (None, _SURVIVED, UNTESTED) if own else (None,)
+        wanted = (name for name, code in _codes(meta).items() if code in again or not resume)
         first |= {name: _HARMLESS_S if changes.harmless(name) else _AT_FIRST_S for name in wanted}
     tests = sorted({str(test.relative_to(ROOT)) for file in files for test in ROOT.glob(f"tests/gates/test_{file}*.py")})
     if first:

@@ -290,11 +290,23 @@ def test_no_window_is_known_where_the_spacing_is_not(interval_s):
         range(205, 0, -10),
         [*range(200, 99, -10), *range(50, -1, -10)],
         [*range(200, 109, -10), 80.5, 80, *range(70, -1, -10)],
+        [95, 94, 93, 92, 91, *range(50, -1, -10)],
+        range(60, -1, -5),
         [90, 45],
         [0],
         [],
     ],
-    ids=["steady", "off the grid", "a gap", "gaps of three intervals", "two", "one", "none"],
+    ids=[
+        "steady",
+        "off the grid",
+        "a gap",
+        "gaps of three intervals",
+        "a gap after the first",
+        "a late start",
+        "two",
+        "one",
+        "none",
+    ],
 )
 def test_the_windows_at_each_moment_are_those_then(agos, interval_s, stale_after_s, min_samples):
     """Missing values in between; the same samples and the same objections as one by one, to the edge."""
