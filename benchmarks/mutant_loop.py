@@ -59,6 +59,13 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     return True
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport:
+    """Only whether it failed: pytest's own report parses the file of every frame anew, and one of mutants is long."""
+    failed = call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception)
+    return pytest.TestReport(item.nodeid, item.location, {}, "failed" if failed else "passed", None, call.when)
+
+
 def _forget() -> None:
     """Nothing that was remembered while the tests were imported may hide a mutant."""
     for name, module in list(sys.modules.items()):

@@ -3,6 +3,7 @@
 `python -m benchmarks.mutants [FILE ...]` changes gates/FILE.py in each of mutmut's ways and runs, against every mutant, the
 tests that reach the changed function. It prints a line a file and every survivor, and exits 1 when a survivor is neither
 in tests/gates/equivalent_mutants.txt nor a change of words only. `--report` runs nothing and shows the last results.
+`--own` takes only the tests named after the files, which is quick; what survives those, `--resume` runs against all.
 
 mutmut leaves functions with a decorator alone, so the copy it works on has properties, validators and caches written as
 calls (`passed = property(passed)`). What is outside of functions (constants, defaults of fields) it does not change.
@@ -35,7 +36,7 @@ source_paths = ["gates/"]
 addopts = "--strict-markers"
 """
 _KILLED, _SURVIVED = (1, 3), 0
-_AT_FIRST_S = 4.0
+_AT_FIRST_S = 2.0
 """Tests of so many seconds a mutant meets at first; most are killed by then."""
 _HARMLESS_S = 0.25
 """The same for those that change words only or were reviewed: no test has to kill a right decision."""
@@ -81,8 +82,8 @@ def prepare() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=WORK, check=True, stdout=subprocess.DEVNULL)
 
 
-def run(asked: dict[str, float | None], children: int) -> None:
-    """Those mutants, each against so many seconds of tests (None: all that reach it). Raises SystemExit naming its log."""
+def run(asked: dict[str, float | None], children: int, *tests: str) -> None:
+    """Those mutants, each against so many seconds of `tests` (None: all that reach it). Raises SystemExit naming its log."""
     made, log = WORK / "mutants", WORK / "run.log"
     given = WORK / "asked.json"
     given.write_text(json.dumps(asked))
@@ -94,7 +95,7 @@ def run(asked: dict[str, float | None], children: int) -> None:
         "MUTANT_CHILDREN": str(children),
         "MUTANT_UNDER_TEST": "",
     }
-    command = [sys.executable, "-m", "pytest", "tests/gates", "-q", "-s", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *tests, "-q", "-s", "-p", "no:cacheprovider", "--assert=plain"]
     with log.open("w") as out:
         done = subprocess.run(command, cwd=made, env=environment, stdout=out, stderr=out, check=False)
     _keep()
@@ -116,21 +117,25 @@ def _keep() -> None:
     RESULTS.unlink(missing_ok=True)
 
 
-def run_all(files: list[str], children: int, *, resume: bool) -> None:
-    """Every mutant against its own file's tests and some others, then what is left against all that reach it."""
+def run_all(files: list[str], children: int, *, resume: bool, own: bool) -> None:
+    """Every mutant against its own file's tests and, unless `own`, some others, then all that reach it where it is left."""
     known = reviewed()
     first: dict[str, float | None] = {}
     for meta in _metas(files):
         changes = Changes(meta, known)
-        wanted = (name for name, code in _codes(meta).items() if code is None or not resume)
+        again = (None, _SURVIVED, UNTESTED) if own else (None,)
+        wanted = (name for name, code in _codes(meta).items() if code in again or not resume)
         first |= {name: _HARMLESS_S if changes.harmless(name) else _AT_FIRST_S for name in wanted}
+    tests = sorted({str(test.relative_to(ROOT)) for file in files for test in ROOT.glob(f"tests/gates/test_{file}*.py")})
     if first:
-        run(first, children)
+        run(first, children, *(tests if own else ["tests/gates"]))
+    if own:
+        return
     left: dict[str, float | None] = {name: None for meta in _metas(files) for name in score(meta, known).left}
     sys.stdout.write(f"{len(left)} left after the quick tests\n")
     sys.stdout.flush()
     if left:
-        run(left, children)
+        run(left, children, "tests/gates")
 
 
 class _WithoutDecorators(ast.NodeTransformer):
@@ -272,6 +277,7 @@ def main() -> int:
     options.add_argument("files", nargs="*", help="window, trigger, ...; all of gates/ when none is named")
     options.add_argument("--report", action="store_true", help="run nothing, show the last results")
     options.add_argument("--children", type=int, default=2, help="processes at a time")
+    options.add_argument("--own", action="store_true", help="only the tests named after the files")
     options.add_argument("--resume", action="store_true", help="only what has no result yet, or survived")
     given = options.parse_args()
     files = [Path(name).stem for name in given.files] or _with_functions()
@@ -279,7 +285,7 @@ def main() -> int:
     if not given.report:
         _keep()
         prepare()
-        run_all(files, given.children, resume=given.resume)
+        run_all(files, given.children, resume=given.resume, own=given.own)
     known = reviewed()
     scores = [score(meta, known) for meta in _metas(files)]
     ran = [one for one in scores if one.mutants]

@@ -58,7 +58,7 @@ def autocorrelated_mean(values: FloatArray, *, alpha: float) -> Interval | str:
     """The interval for the mean of `values`, finite and in order of time; or why there is none."""
     if values.size < FEWEST_POINTS:
         return f"{values.size} points < at least {FEWEST_POINTS}"
-    reach = float(np.max(np.abs(values)))
+    reach = float(np.abs(values).max())
     scaled = values / reach if reach > 0 else values
     centre = float(scaled.sum()) / scaled.size
     deviations = scaled - centre
@@ -68,7 +68,7 @@ def autocorrelated_mean(values: FloatArray, *, alpha: float) -> Interval | str:
     standard = deviations / spread
     scales = [standard]
     if values.size >= 2 * FEWEST_POINTS:
-        scales.append(standard[values.size % 2 :].reshape(-1, 2).mean(axis=1))
+        scales.append((standard[values.size % 2 :: 2] + standard[values.size % 2 + 1 :: 2]) / 2)
     low, high, rho = _limits(scales, alpha=alpha)
     return Interval(
         estimate=float(centre * reach),
@@ -98,7 +98,7 @@ def _limits(scales: list[FloatArray], *, alpha: float) -> tuple[float, float, fl
     half = np.sqrt(np.maximum(most - least, 0.0) / curvature)
     kept = most >= least
     low, high = np.where(kept, mean - half, np.inf), np.where(kept, mean + half, -np.inf)
-    return float(low.min()), float(high.max()), float(_RHO[int(np.argmax(log_likelihood[0]))])
+    return float(low.min()), float(high.max()), float(_RHO[log_likelihood[0].argmax()])
 
 
 @lru_cache(maxsize=256)

@@ -68,8 +68,7 @@ class Count(Bounded):
             over_s = self.over.total_seconds()
             uncovered = covers(seen.times_s, now_s=now_s, window_s=over_s, interval_s=seen.interval_s)
         low, high = self._limits(seen.unit)
-        more_may_mend = events <= low
-        if uncovered and (high < np.inf if found.kept else more_may_mend):
+        if uncovered and (high < np.inf if found.kept else events <= low):
             return self.unknown(f"{found.words} so far; {uncovered}", numbers=numbers)
         return self.finding(Verdict.PASS if found.kept else Verdict.FAIL, found.words, numbers=numbers)
 
@@ -96,8 +95,7 @@ class Count(Bounded):
         events = sums[seen.last] - sums[np.minimum(seen.first + skipped, seen.last)]
         kept = self.keeps_each(events, found.unit)
         low, high = self._limits(found.unit)
-        more_may_mend = events <= low if self.bound_kind == "above" else events < low
-        open_ended = np.where(kept, high < np.inf, more_may_mend) & seen.uncovered(moments, over_s)
+        open_ended = np.where(kept, high < np.inf, events <= low) & seen.uncovered(moments, over_s)
         known = seen.known & ~open_ended
         return known, known & kept
 

@@ -31,27 +31,27 @@ class Shift:
 
 
 def location_shift(control: FloatArray, experiment: FloatArray, *, confidence: float) -> Shift:
-    """The shift of `experiment` against `control`; both finite and not empty, `confidence` between 0 and 1."""
-    control, experiment = np.sort(control), np.sort(experiment)
+    """The shift of `experiment` against `control`; both finite, ascending and not empty, `confidence` between 0 and 1."""
     pairs = control.size * experiment.size
+    together = np.concatenate([control, experiment])
+    together.sort()
+    tied = _tied(together)
     # Of the statistic between two steps, where only ties within a side count: a shift breaks those across.
-    sigma = _sigma(control.size, experiment.size, _tied(control) + _tied(experiment))
+    within = tied and _tied(control) + _tied(experiment)
+    sigma = _sigma(control.size, experiment.size, within)
     reach = _NORMAL.inv_cdf(0.5 + confidence / 2) * sigma
-    beyond = min(max(math.floor(pairs / 2 + 0.5 + reach), 0), pairs - 1)
+    beyond = min(math.floor(pairs / 2 + 0.5 + reach), pairs - 1)
     low, high = (pairs - 1) // 2, pairs // 2
     lower, middle_low, middle_high, upper = differences_at(control, experiment, (pairs - 1 - beyond, low, high, beyond))
-    return Shift(middle_low / 2 + middle_high / 2, lower, upper, _p_value(control, experiment))
+    return Shift(middle_low / 2 + middle_high / 2, lower, upper, _p_value(control, experiment, tied))
 
 
 def superiority(control: FloatArray, experiment: FloatArray) -> float:
     """The common language effect size: the share of pairs in which `experiment` is the higher, ties counted half.
 
-    Vargha and Delaney, Journal of Educational and Behavioral Statistics 25(2), 2000. 0.5 is no effect.
+    Both ascend. Vargha and Delaney, Journal of Educational and Behavioral Statistics 25(2), 2000. 0.5 is no effect.
     """
-    control = np.sort(control)
-    below = int(control.searchsorted(experiment, side="left").sum())
-    not_above = int(control.searchsorted(experiment, side="right").sum())
-    return (below + not_above) / (2.0 * control.size * experiment.size)
+    return _won(control, experiment) / (control.size * experiment.size)
 
 
 def smallest_p_value(control_size: int, experiment_size: int) -> float:
@@ -59,10 +59,16 @@ def smallest_p_value(control_size: int, experiment_size: int) -> float:
     return 2.0 / math.comb(control_size + experiment_size, control_size)
 
 
-def _p_value(control: FloatArray, experiment: FloatArray) -> float:
-    pairs = control.size * experiment.size
-    distance = abs(superiority(control, experiment) - 0.5) * pairs
-    sigma = _sigma(control.size, experiment.size, _tied(np.sort(np.concatenate([control, experiment]))))
+def _won(control: FloatArray, experiment: FloatArray, *, ties: bool = True) -> float:
+    """The pairs in which `experiment` is the higher, ties counted half; exact."""
+    below = int(control.searchsorted(experiment, side="left").sum())
+    not_above = int(control.searchsorted(experiment, side="right").sum()) if ties else below
+    return (below + not_above) / 2
+
+
+def _p_value(control: FloatArray, experiment: FloatArray, tied: float) -> float:
+    distance = abs(_won(control, experiment, ties=tied > 0) - control.size * experiment.size / 2)
+    sigma = _sigma(control.size, experiment.size, tied)
     if sigma == 0:
         return 1.0
     return min(1.0, 2.0 * _NORMAL.cdf(-max(distance - 0.5, 0.0) / sigma))

@@ -6,6 +6,7 @@ value. A Series is canonical once built: times ascending and unique, finite. Con
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -65,9 +66,8 @@ class Series:
     @classmethod
     def of(cls, samples: Iterable[Sequence[float | None]], *, unit: str, interval_s: float) -> "Series":
         """From (unix seconds, value) pairs in any order; a value of None is a missing one (NaN)."""
-        rows = [(float("nan") if t is None else float(t), float("nan") if v is None else float(v)) for t, v in samples]
-        times = np.array([row[0] for row in rows], dtype=np.float64)
-        values = np.array([row[1] for row in rows], dtype=np.float64)
+        rows = [(nan if t is None else float(t), nan if v is None else float(v)) for t, v in samples]
+        times, values = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
         return cls.from_arrays(times, values, unit=unit, interval_s=interval_s)
 
     @classmethod
@@ -81,7 +81,7 @@ class Series:
         usable = np.isfinite(times_s)
         times, kept = times_s[usable], values[usable]
         kept = np.where(np.isfinite(kept), kept, np.nan)
-        if times.size > 1 and not np.all(times[1:] > times[:-1]):
+        if not np.all(times[1:] > times[:-1]):
             order = np.lexsort((np.isfinite(kept), times))
             times, kept = times[order], kept[order]
             last = np.append(times[1:] > times[:-1], True)
@@ -93,7 +93,7 @@ class Series:
         """From (unix seconds, category) pairs, for a categorical metric."""
         latest = {float(t): label for t, label in samples if np.isfinite(t)}
         rows = sorted(latest.items())
-        times = np.array([t for t, _ in rows], dtype=np.float64)
+        times = np.array([t for t, _ in rows])
         nothing = np.full(times.shape, np.nan)
         return cls(times, nothing, unit, interval_s, tuple(label for _, label in rows))
 
@@ -102,8 +102,8 @@ class Series:
 
     def window(self, *, start_s: float, end_s: float) -> "Series":
         """The samples with start < time <= end; samples from the future of `end_s` never count."""
-        first, last = np.searchsorted(self.times_s, [start_s, end_s], side="right")
-        labels = None if self.labels is None else self.labels[int(first) : int(last)]
+        first, last = self.times_s.searchsorted((start_s, end_s), side="right").tolist()
+        labels = None if self.labels is None else self.labels[first:last]
         return Series(self.times_s[first:last], self.values[first:last], self.unit, self.interval_s, labels)
 
     def last(self) -> "Series":

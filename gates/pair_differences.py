@@ -75,7 +75,7 @@ def _between_guesses(control: FloatArray, experiment: FloatArray, ranks: tuple[i
     lengths = ends - begins
     stops = lengths.cumsum()
     columns = np.arange(stops[-1]) + np.repeat(ends - stops, lengths)
-    written = np.repeat(np.tile(experiment, len(spans)), lengths) - control.take(columns)
+    written = np.repeat(np.concatenate([experiment] * len(spans)), lengths) - control.take(columns)
     # The spans are apart, so that all of them can be sorted at once.
     written.sort()
     slack = _ROUNDING * max(abs(float(side[end])) for side in (control, experiment) for end in (0, -1))

@@ -18,8 +18,6 @@ That is why a rate can be judged within two intervals where a bare series needs 
 """
 
 import math
-from dataclasses import dataclass
-from functools import cached_property
 from statistics import NormalDist
 
 from gates.confidence_sequence import Interval
@@ -33,27 +31,18 @@ _DRAWS = 20
 """The running mean of slow drift exceeds a limit about as often as the largest of so many draws, at most."""
 
 
-@dataclass(frozen=True)
 class Counts:
-    """Error ratio (0 to 1) and requests (> 0) per interval, in order of time."""
+    """Error ratio (0 to 1) and requests (> 0) per interval, in order of time; over all of them:
 
-    ratios: FloatArray
-    requests: FloatArray
+    `total` requests, the `rate` of errors, and the `cautious_rate`, with half an error added, so that no error at all does
+    not claim to be sure.
+    """
 
-    @cached_property
-    def total(self) -> float:
-        """All requests."""
-        return float(self.requests.sum())
-
-    @cached_property
-    def rate(self) -> float:
-        """Errors of all requests."""
-        return float((self.ratios * self.requests).sum()) / self.total
-
-    @cached_property
-    def cautious_rate(self) -> float:
-        """The same with half an error added, so that no error at all does not claim to be sure."""
-        return (self.rate * self.total + 0.5) / (self.total + 1.0)
+    def __init__(self, ratios: FloatArray, requests: FloatArray) -> None:
+        self.ratios, self.requests = ratios, requests
+        self.total = float(requests.sum())
+        self.rate = float((ratios * requests).sum()) / self.total if self.total else math.nan
+        self.cautious_rate = (self.rate * self.total + 0.5) / (self.total + 1.0)
 
     def sampling_variance(self, rate: float) -> float:
         """Of one interval's ratio."""

@@ -88,7 +88,7 @@ class ReduceWeight(Response):
 
     @property
     def rank(self) -> tuple[int, float]:
-        return (self.severity, self.by.value if self.by is not None else 100.0 - self.weight_after(100))
+        return (self.severity, 100.0 - self.weight_after(100))
 
     def weight_after(self, weight_percent: int) -> int:
         """The weight to set, in whole percent, rounded down, from the weight now."""

@@ -113,7 +113,7 @@ class Sequential(Condition):
         if too_few := _too_few_paired(pairs.rows.shape[1], pairs.missing):
             return self.unknown(f"{self.metric}: {too_few}")
         past = paired_in_time(sides.stable, counted.stable, interval_s=pairs.interval_s)
-        before = past.rows[:, past.slots < pairs.slots[0]] * per_sample[0]
+        before = past.rows.compress(past.slots < pairs.slots[0], axis=1) * per_sample[0]
         stable = pairs.rows[:2] * per_sample[0]
         canary = pairs.rows[2:] * per_sample[1]
         with np.errstate(all="ignore"):

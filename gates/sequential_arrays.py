@@ -115,7 +115,9 @@ def judge_means(stable: FloatArray, canary: FloatArray, options: SequentialOptio
 def judge_rates(stable: FloatArray, canary: FloatArray, history: FloatArray, options: SequentialOptions) -> SequentialResult:
     """Error ratios (row 0) of requests (row 1); an interval without requests is no evidence. In the unit ratio."""
     both = _usable(stable) & _usable(canary)
-    stable, canary, history = stable[:, both], canary[:, both], history[:, _usable(history)]
+    stable, canary, history = (
+        side.compress(kept, axis=1) for side, kept in ((stable, both), (canary, both), (history, _usable(history)))
+    )
     if stable.shape[1] == 0:
         return unknown("no interval with requests on both sides")
     if max(float(side[0].max(initial=0.0)) for side in (stable, canary, history)) > 1:

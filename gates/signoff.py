@@ -191,7 +191,7 @@ def reminders_due(opened_at: datetime, now: datetime, remind_s: float | None, wi
     waited_s = (now - opened_at).total_seconds()
     if within_s is not None and waited_s >= within_s:
         waited_s = within_s - min(remind_s, within_s) * 1e-6
-    return max(0, int(waited_s // remind_s))
+    return max(0, int(waited_s / remind_s))
 
 
 def locked_until(attempts: Sequence[tuple[datetime, bool]], now: datetime) -> datetime | None:

@@ -93,7 +93,7 @@ def _thinned(times_s: FloatArray, values: FloatArray) -> tuple[FloatArray, Float
         return times_s, values
     kept = times_s.size // each * each
     rows = (-1, each)
-    return _middles(times_s[-kept:].reshape(rows)), _middles(np.sort(values[-kept:].reshape(rows), axis=1))
+    return _middles(times_s[-kept:].reshape(rows)), _middles(np.sort(values[-kept:].reshape(rows)))
 
 
 def _middles(ordered: FloatArray) -> FloatArray:

@@ -26,8 +26,8 @@ class TwoSides:
     def samples(self) -> dict[Side, int]:
         """How many samples with a value each side has."""
         return {
-            "canary": int(np.isfinite(self.canary.values).sum()),
-            "stable": int(np.isfinite(self.stable.values).sum()),
+            "canary": int(np.count_nonzero(np.isfinite(self.canary.values))),
+            "stable": int(np.count_nonzero(np.isfinite(self.stable.values))),
         }
 
 
@@ -73,13 +73,12 @@ def paired_in_time(*series: Series, interval_s: float | None = None) -> Paired:
     """
     interval_s = interval_s or max((one.interval_s for one in series), default=0.0)
     slots = _slots(series, interval_s)
-    usable = [np.isfinite(one.values) for one in series]
     if all(slot is slots[0] for slot in slots[1:]) and (slots[0][1:] > slots[0][:-1]).all():
-        everywhere = np.logical_and.reduce(usable).nonzero()[0]
+        values = np.array([one.values for one in series])
+        everywhere = np.isfinite(values).all(axis=0).nonzero()[0]
         asked = slots[0].size - int(everywhere[0]) if everywhere.size else slots[0].size
-        rows = np.array([one.values[everywhere] for one in series])
-        return Paired(rows, slots[0][everywhere], interval_s, asked - everywhere.size)
-    finite = [_last_of_each(slot[kept], one.values[kept]) for slot, kept, one in zip(slots, usable, series, strict=True)]
+        return Paired(values.take(everywhere, axis=1), slots[0].take(everywhere), interval_s, asked - everywhere.size)
+    finite = [_finite(slot, one.values) for slot, one in zip(slots, series, strict=True)]
     common = finite[0][0]
     for moments, _ in finite[1:]:
         common = np.intersect1d(common, moments, assume_unique=True)
@@ -94,8 +93,10 @@ def _slots(series: tuple[Series, ...], interval_s: float) -> list[FloatArray]:
     first = series[0]
     slots = [np.floor(first.times_s / interval_s + 0.5)]
     for one in series[1:]:
-        same_times = one.times_s.size == first.times_s.size and bool((one.times_s == first.times_s).all())
-        own = slots[0] if same_times else np.floor(one.times_s / interval_s + 0.5)
+        if one.times_s.size == first.times_s.size and (one.times_s == first.times_s).all():
+            slots.append(slots[0])
+            continue
+        own = np.floor(one.times_s / interval_s + 0.5)
         slots.append(slots[0] if np.array_equal(own, slots[0]) else own)
     return slots
 
@@ -124,7 +125,10 @@ def _take_side(observations: Observations, selector: Selector, *, window_s: floa
     return series
 
 
-def _last_of_each(slots: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _finite(slots: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The finite values and their intervals; the last one of each interval."""
+    usable = np.isfinite(values)
+    slots, values = slots[usable], values[usable]
     if slots.size == 0:
         return slots, values
     newer = slots[1:] > slots[:-1]

@@ -102,8 +102,8 @@ def newest_at(
     if not len(found):
         return np.full(moments.shape, np.nan), found.unit
     last = found.times_s.searchsorted(moments, side="right") - 1
-    fresh = (moments - found.times_s.take(last, mode="clip") <= allowed_s + ROUNDING) & (last >= 0)
-    return np.where(fresh, found.values.take(last, mode="clip"), np.nan), found.unit
+    fresh = (moments - found.times_s[last] <= allowed_s + ROUNDING) & (last >= 0)
+    return np.where(fresh, found.values[last], np.nan), found.unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +123,7 @@ class Windows:
         few = self.last - self.first + ROUNDING < COVERAGE * (window_s / interval_s)
         oldest, newest_ = np.minimum(self.first, times.size - 1), self.last - 1
         edges = (times[oldest] - (moments - window_s) > longest_s) | (moments - times[newest_] > longest_s)
-        wide = times[1:] - times[:-1] > longest_s
-        if not wide.any():
-            return few | edges
-        gaps = np.append(0, wide.cumsum())
+        gaps = np.append(0, (times[1:] - times[:-1] > longest_s).cumsum())
         inside = gaps[newest_] > gaps[oldest]
         uncovered: NDArray[np.bool_] = few | inside | edges
         return uncovered
@@ -185,12 +182,10 @@ def covers(times_s: FloatArray, *, now_s: float, window_s: float, interval_s: fl
     At least 90 % of the samples expected, and no gap over 3 intervals; the edges of the window count as gaps do.
     """
     expected = window_s / interval_s
-    if times_s.size + ROUNDING < COVERAGE * expected:
+    if not times_s.size or times_s.size + ROUNDING < COVERAGE * expected:
         return f"{times_s.size} samples < at least {COVERAGE:.0%} of the {expected:.0f} expected"
-    longest_s = window_s
-    if times_s.size:
-        longest_s = max(float(times_s[0]) - (now_s - window_s), now_s - float(times_s[-1]))
-        longest_s = max(longest_s, float((times_s[1:] - times_s[:-1]).max(initial=0.0)))
+    at_the_edges_s = max(float(times_s[0]) - (now_s - window_s), now_s - float(times_s[-1]))
+    longest_s = max(at_the_edges_s, float((times_s[1:] - times_s[:-1]).max(initial=0.0)))
     if longest_s > GAP_INTERVALS * interval_s + ROUNDING:
         return f"a gap of {format_duration(longest_s)} > at most {format_duration(GAP_INTERVALS * interval_s)}"
     return None

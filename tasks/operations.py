@@ -12,7 +12,8 @@ from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, NotAllowed, StaleToken, TargetUnavailable
 from chrysalis.ledger import Request
 from chrysalis.plan import PlannedStep
-from chrysalis.plan.steps import SetWeight
+from chrysalis.plan.steps import SetWeight, SignOff
+from tasks import approve
 from tasks.chosen_rollback import Took
 from tasks.lifecycle import take_over
 from tasks.notify import tell
@@ -28,6 +29,8 @@ OPERATE = "operate"
 WATCH = "watch"
 SCHEDULE = "schedule"
 """Who asks when the plan's clock does."""
+SIGNED_WITHIN_S, SIGNED_POLL_S = 86_400.0, 1.0
+"""Real seconds that an operation waits for a signature whose rule has no limit, and between two looks."""
 AGAIN_AFTER = timedelta(minutes=2)
 """How long the watch waits for an operation that it had started before it has it started again."""
 
@@ -160,6 +163,9 @@ def _run(workspace: Workspace, step: PlannedStep, name: str, by: str, perform: P
         after = make_safe(taken, step.spec.to, actor=by, cause=f"operation {name}")
         return ", ".join(f"{router} {weight} %" for router, weight in after.items())
     outcome = perform(step, rollout_id, workspace.token)
+    if isinstance(outcome, Waiting) and isinstance(step.spec, SignOff) and _is_signed(workspace, step, step.spec, name):
+        outcome = perform(step, rollout_id, workspace.token)
+        _use_up(workspace, step, name)
     if isinstance(outcome, Waiting):
         workspace.ledger.close_wait(outcome.wait_id, "given up", now=utc_now(), by=by)
         raise TargetUnavailable(f"operation {name}: {step.title}: {outcome.reason}; run it again when the target answers")
@@ -167,6 +173,29 @@ def _run(workspace: Workspace, step: PlannedStep, name: str, by: str, perform: P
         rollout_id, None, actor=by, action=f"operation {name}", before=None, after=step.id, cause=by, now=utc_now()
     )
     return str(outcome.summary)
+
+
+def _is_signed(workspace: Workspace, step: PlannedStep, spec: SignOff, name: str) -> bool:
+    """Wait for the people who must sign before an operation goes on, at most for as long as their rule gives them."""
+    rollout_id = workspace.rollout.id
+    title = f"operation {name} waits for a signature"
+    text = f"{spec.question}\n`chrysalis approve {rollout_id}`"
+    tell(workspace, "warning", title, text, key=f"{rollout_id}:{title}:{time.time():.0f}")
+    within_s = approve.within_s(workspace.plan.sign_offs[spec.rule])
+    deadline = time.monotonic() + (SIGNED_WITHIN_S if within_s is None else within_s)
+    while time.monotonic() < deadline:
+        tally = approve.count(workspace, step, spec)
+        if tally.rejected_by or not tally.missing:
+            return True
+        time.sleep(SIGNED_POLL_S)
+    return False
+
+
+def _use_up(workspace: Workspace, step: PlannedStep, name: str) -> None:
+    """A signature lets one operation go on: the next time people are asked anew."""
+    for one in workspace.ledger.sign_offs(workspace.rollout.id, step.id):
+        if one.void is None:
+            workspace.ledger.void_sign_off(one, f"operation {name} went on with it", now=utc_now())
 
 
 def _go_back(workspace: Workspace, rollback: str, name: str, by: str) -> str:

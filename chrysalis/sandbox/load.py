@@ -24,7 +24,6 @@ CONTROL_S = 0.25
 LONGEST_GAP_S = 0.25
 ROTATE_BYTES = 64_000_000
 USERS = 500
-BETA_USERS = 50
 
 
 class Connection:
@@ -68,6 +67,11 @@ class Connection:
 def _whole(amount: float) -> int:
     """Rounded down, with room for what floating point loses."""
     return floor(amount + 1e-9)
+
+
+def _among(number: int, share: float) -> bool:
+    """Whether this one of a row (from 0) belongs to the share (0-1) that is spread evenly over it."""
+    return _whole((number + 1) * share) > _whole(number * share)
 
 
 async def _read_chunks(reader: asyncio.StreamReader) -> None:
@@ -138,7 +142,7 @@ class Generator:
             self._shed += 1
             return
         self._sent += 1
-        with_header = _whole(self._sent * self._header_share) > _whole((self._sent - 1) * self._header_share)
+        with_header = _among(self._sent - 1, self._header_share)
         task = asyncio.create_task(self._one(self._idle.pop(), self._sent % USERS, with_header=with_header))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -166,7 +170,7 @@ class Generator:
             lines += ["content-type: application/json", f"content-length: {len(body)}"]
         if self._settings.cohort_cookie:
             lines.append(f"cookie: {self._settings.cohort_cookie}=user-{user}")
-        if user < BETA_USERS:
+        if _among(user, self._settings.beta_share):
             lines.append("x-user-segment: beta_users")
         if with_header:
             lines.append(f"{self._settings.override_header}: {self._settings.override_value}")

@@ -103,7 +103,8 @@ class Sandbox:
         """Every part that can be stopped and started."""
         fleet = Fleet.load(self.folder)
         of_fleet = () if fleet is None else (*(f"instance-{name}" for name in fleet.ports), "control")
-        return tuple(dict.fromkeys((*PART_NAMES, *of_fleet, *self.state.pids)))
+        stopped = JsonFile(self.layout.wanted).read()
+        return tuple(dict.fromkeys((*PART_NAMES, *of_fleet, *self.state.pids, *stopped)))
 
     @property
     def state(self) -> State:

@@ -46,6 +46,10 @@ class SandboxSettings:
     load_bodies: tuple[str, ...] = ()
     """JSON texts that the generator posts in turn to `load_path`; none, and it sends GET."""
     load_headers: dict[str, str] = field(default_factory=dict)
+    beta_share: float = 0.1
+    """Share of the generator's users (0-1) who are beta testers, spread evenly over them."""
+    database_uri: str = ""
+    """Of a service that has no PostgreSQL of its own beside it; empty for the sandbox's."""
     cohort_cookie: str = ""
     """The cookie by which each user of the generator is known to the router; empty, and none is sent."""
 
@@ -57,8 +61,9 @@ class SandboxSettings:
         for name in ("scrape_interval_s", "part_ms", "retention_s", "plan_speed"):
             if getattr(self, name) <= 0:
                 raise SettingsError(f"sandbox setting {name} is {getattr(self, name)}, must be above 0")
-        if not 0 <= self.header_share <= 1:
-            raise SettingsError(f"sandbox setting header_share is {self.header_share}, must be from 0 to 1")
+        for name in ("header_share", "beta_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"sandbox setting {name} is {getattr(self, name)}, must be from 0 to 1")
 
     def save(self, folder: Path) -> None:
         """Write them into the sandbox's folder."""

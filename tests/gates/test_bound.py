@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +34,7 @@ def test_below_at_and_above_the_limit(kind):
     assert bound(**{kind: 5}).bound_kind == kind
     assert bound(**{kind: 5}).compare(4.0, "", "m").limits == {"limit": 5.0}
     assert not keeps(kind, math.nan, 5.0)
+    assert tuple(bound(**{kind: 5}).keeps_each(np.array([*values, math.nan]), "")) == (*KINDS[kind], False)
 
 
 def test_an_unknown_bound_is_refused():
@@ -46,6 +48,7 @@ def test_an_unknown_bound_is_refused():
 def test_between_includes_both_ends(value, kept):
     compared = bound(between=[3, 5]).compare(value, "", "m")
     assert (compared.kept, compared.limits) == (kept, {"low": 3.0, "high": 5.0})
+    assert bound(between=[3, 5]).keeps_each(np.array([value]), "") == [kept]
 
 
 @pytest.mark.parametrize(("low", "high", "fits"), [(3, 3, True), (3, 4, True), (4, 3, False)])

@@ -1,6 +1,7 @@
 """When changes may be made."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from time import tzset
 
 import pytest
 from hypothesis import given
@@ -38,6 +39,32 @@ def test_without_windows_only_a_freeze_closes() -> None:
     assert closed([], [], at("2026-11-22T03:00:00")) is None
     found = closed([], [FREEZE], at("2026-12-24T18:00:00"))
     assert found == Closed("frozen until 2027-01-03: the holidays", at("2027-01-04T00:00:00"))
+
+
+@pytest.mark.parametrize(("now", "why"), [("2026-12-19T23:59:59", None), ("2026-12-20T00:00:00", "frozen until 2027-01-03")])
+def test_a_freeze_begins_with_its_first_day(now: str, why: str | None) -> None:
+    found = closed([], [FREEZE], at(now))
+    assert (found and found.why.partition(":")[0]) == why
+
+
+@pytest.mark.parametrize(("days", "told"), [(798, True), (799, False)])
+def test_an_end_is_looked_for_no_further_than_two_years_ahead(days: int, told: bool) -> None:
+    now = at("2026-11-22T03:00:00")
+    found = closed([], [Frozen(now.date(), now.date() + timedelta(days=days), "sold")], now)
+    assert found is not None
+    assert (found.until is not None) is told
+
+
+def test_windows_are_in_utc_wherever_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokyo = datetime(2026, 11, 23, 18, 0, tzinfo=timezone(timedelta(hours=9)))
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    tzset()
+    try:
+        assert closed([OFFICE], [], tokyo) is None
+        assert closed([OFFICE], [], tokyo - timedelta(hours=2)) is not None
+    finally:
+        monkeypatch.undo()
+        tzset()
 
 
 def test_a_freeze_without_end_has_no_until() -> None:

@@ -150,12 +150,29 @@ def test_the_reference_is_converted_into_the_unit_measured():
         ({"at_most": 1, "over": "5m"}, "go together"),
         ({"at_most": 1, "statistic": "mean"}, "go together"),
         ({"at_most": 1, "statistic": "rate", "over": "5m"}, "rate is not compared"),
+        ({"at_most": 1, "statistic": "mean", "over": "0s"}, "longer than 0"),
         ({"at_most": 1, "side": "stable"}, "with itself"),
     ],
 )
 def test_what_makes_no_sense_is_refused(fields, message):
     with pytest.raises(ValidationError, match=message):
         Comparison.model_validate({"metric": "m", "against": "stable", **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "value", "reference", "verdict"),
+    [
+        ({"within": 0}, 4, 4, PASS),
+        ({"within": 0}, 4.1, 4, FAIL),
+        ({"within": 0.5}, 4.5, 4, PASS),
+        ({"speed_up": 2}, 2, 4, PASS),
+        ({"speed_up": 2}, 3, 4, FAIL),
+        ({"between": [1, 1]}, 5, 4, PASS),
+        ({"between": [1, 1]}, 5.1, 4, FAIL),
+    ],
+)
+def test_the_smallest_that_makes_sense(fields, value, reference, verdict):
+    assert judge(value, reference, **fields).verdict is verdict
 
 
 @pytest.mark.parametrize(

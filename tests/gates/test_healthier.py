@@ -113,3 +113,11 @@ def test_the_same_is_asked_of_both_sides_and_nothing_twice() -> None:
     held = condition({"threshold": {"metric": "errors", "above": "5%", "held": "10m"}})
     asked = needs_of_both([held, held])
     assert asked == (Need(Selector("errors", "canary"), 600.0), Need(Selector("errors", "stable"), 600.0))
+
+
+def test_what_is_not_of_the_canary_is_asked_as_it_is() -> None:
+    of_all = condition({"threshold": {"metric": "errors", "above": "5%", "side": "all"}})
+    assert needs_of_both([of_all, condition(OF_STABLE)]) == (
+        Need(Selector("errors", "all"), 0.0),
+        Need(Selector("errors", "stable"), 0.0),
+    )

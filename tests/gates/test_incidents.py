@@ -159,3 +159,17 @@ def test_a_counter_is_quiet_when_it_stays_or_starts_again(values, verdict):
     spec = condition("incident_free", metric="m", samples_are="total", **{"for": "10m"})
     seen = canary(m=every_minute([values[0]] * 8 + [values[1]] * 8))
     assert spec.judge(seen, NOW_S).verdict is verdict
+
+
+@pytest.mark.parametrize(("stale_after", "verdict"), [(None, INCONCLUSIVE), ("6m", INCONCLUSIVE), ("7m", PASS)])
+def test_quiet_is_stale_when_the_plan_says_so(stale_after, verdict):
+    spec = condition("incident_free", metric="m", stale_after=stale_after, **{"for": "70m"})
+    observed = canary(m=every_minute([0.0] * 100, interval_s=150.0, now_s=NOW_S - 400)) if stale_after else canary()
+    assert spec.judge(observed, NOW_S).verdict is verdict
+
+
+def test_what_is_judged_again_says_how_long_is_left():
+    mean = {"threshold": {"metric": "m", "below": 5, "statistic": "mean", "over": "5m"}}
+    found = condition("stable", of=[mean], **{"for": "20m"}).judge(canary(m=every_minute([1.0] * 12)), NOW_S)
+    assert found.holds_in_s is not None
+    assert 0 < found.holds_in_s < 1200

@@ -101,3 +101,9 @@ def test_the_newest_sample_alone_and_the_same_samples_later():
         60,
         60,
     )
+
+
+def test_the_last_of_three_is_one_sample():
+    found = series((1, 1.0), (2, 2.0), (3, 3.0)).last()
+    assert rows(found) == [(3, 3.0)]
+    assert Series.of_labels([(1, "a"), (2, "b"), (3, "c")], unit="", interval_s=1.0).last().labels == ("c",)

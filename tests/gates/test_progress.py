@@ -107,6 +107,14 @@ def test_what_was_touched_is_undone_newest_first() -> None:
     assert undo_order(STOPS, entries) == ("a.02", "a.01")
 
 
+@pytest.mark.parametrize(
+    ("event", "touched"),
+    [("begun", True), ("done", True), ("failed", True), ("skipped", False), ("undone", False), ("abandoned", False)],
+)
+def test_a_step_whose_end_is_not_known_or_that_failed_may_have_changed_something(event: str, touched: bool) -> None:
+    assert undo_order(STOPS, [*done("a.01"), entry("a.02", event)]) == (("a.02", "a.01") if touched else ("a.01",))
+
+
 events = st.lists(
     st.tuples(st.sampled_from([stop.id for stop in STOPS]), st.sampled_from(list(Event))).map(lambda one: Entry(*one)),
     max_size=12,

@@ -214,7 +214,8 @@ def test_the_whole_weight_is_the_most_that_can_be_taken(by, fits):
 
 
 @pytest.mark.parametrize(
-    ("fields", "taken"), [({"by": "20pp"}, 20.0), ({"to": "80%"}, 20.0), ({"to": "0%"}, 100.0), ({"to": "100%"}, 0.0)]
+    ("fields", "taken"),
+    [({"by": "20pp"}, 20.0), ({"by": "0.5pp"}, 1.0), ({"to": "80%"}, 20.0), ({"to": "0%"}, 100.0), ({"to": "100%"}, 0.0)],
 )
 def test_of_two_reductions_the_one_that_takes_more_is_worse(fields, taken):
     assert ReduceWeight.model_validate(fields).rank == (4, taken)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from gates.condition import MetricFacts
 from gates.hold import Hold
+from gates.observation import Selector
 from gates.trigger import Trigger, TriggerState, step, truth_of
 from gates.verdict import Verdict
 from tests.gates.strategies import NOW_S, canary, every_minute
@@ -293,3 +294,32 @@ def test_a_burn_rate_that_states_the_breach_is_no_problem():
 def test_quantities_are_described_as_they_were_written():
     spec = Trigger.model_validate({"when": {"threshold": {"metric": "m", "above": "2.5%", "held": "90s"}}})
     assert spec.describe() == "threshold m above 2.5% held 1m30s: notify (warning)"
+
+
+@pytest.mark.parametrize(
+    ("written", "severity"),
+    [
+        ({"priority": "P0"}, "page"),
+        ({"priority": "P1"}, "warning"),
+        ({"priority": "P2"}, "info"),
+        ({"priority": "P0", "severity": "info"}, "info"),
+        ({"severity": "page"}, "page"),
+        ({}, "warning"),
+    ],
+)
+def test_it_is_as_urgent_as_its_priority_unless_said(written, severity):
+    assert trigger(**written).severity == severity
+    assert Trigger.model_validate({"when": "manual", **written}).severity == severity
+
+
+@pytest.mark.parametrize("phase", ["inactive", "pending", "firing"])
+@pytest.mark.parametrize(("value", "below"), [(5.0, True), (5.1, False), (math.nan, False), (None, False)])
+def test_quiet_is_inactive_and_plainly_below_the_breach(phase, value, below):
+    observed = {} if value is None else canary(m=every_minute([value], unit=""))
+    assert trigger().is_quiet(TriggerState(phase), observed, NOW_S) is (below and phase == "inactive")
+
+
+def test_what_only_a_person_sets_off_and_what_cannot_be_judged_is_never_quiet():
+    assert not Trigger.model_validate({"when": "manual"}).is_quiet(TriggerState(), {}, NOW_S)
+    unreadable = {Selector("m", "canary"): "no series"}
+    assert not trigger().is_quiet(TriggerState(), unreadable, NOW_S)

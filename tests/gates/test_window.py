@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gates.observation import Selector, Series, Unavailable
-from gates.window import Missing, covers, held, look, name_of, newest, newest_at, with_values
+from gates.window import Missing, covers, held, look, name_of, newest, newest_at, windows_at, with_values
 
 NOW = 10_000.0
 HERE = Selector("p99", "canary")
@@ -264,3 +264,66 @@ def test_the_newest_at_each_moment_is_the_newest_then(stale_after_s):
 def test_without_a_series_of_known_spacing_there_is_no_newest_at_any_moment(observed, told):
     found = newest_at(observed, HERE, np.array([NOW]), stale_after_s=None)
     assert (found is not None) is told
+    assert len(observed.get(HERE, ()) if told else (1,)) or np.isnan(found[0]).tolist() == [True]
+
+
+@pytest.mark.parametrize("interval_s", [0.1, 10.0, 1000.0])
+def test_covers_whatever_the_spacing(interval_s):
+    times = NOW - interval_s * np.arange(9, -1, -1)
+    assert covers(times, now_s=NOW, window_s=10 * interval_s, interval_s=interval_s) is None
+    assert covers(times[:-4], now_s=NOW, window_s=6 * interval_s, interval_s=interval_s) is not None
+
+
+@pytest.mark.parametrize("interval_s", [0.0, -1.0, math.inf, math.nan])
+def test_no_window_is_known_where_the_spacing_is_not(interval_s):
+    found = Series.of([(NOW, 1.0)], unit="ms", interval_s=interval_s)
+    assert windows_at(found, np.array([NOW]), window_s=100.0, stale_after_s=None, min_samples=1) is None
+
+
+@pytest.mark.parametrize("min_samples", [0, 1, 2, 5])
+@pytest.mark.parametrize("stale_after_s", [None, 25.0, 90.0])
+@pytest.mark.parametrize("interval_s", [0.5, 5.0, 10.0])
+@pytest.mark.parametrize(
+    "agos",
+    [
+        range(200, -1, -10),
+        range(205, 0, -10),
+        [*range(200, 99, -10), *range(50, -1, -10)],
+        [*range(200, 109, -10), 80.5, 80, *range(70, -1, -10)],
+        [95, 94, 93, 92, 91, *range(50, -1, -10)],
+        range(60, -1, -5),
+        [90, 45],
+        [0],
+        [],
+    ],
+    ids=[
+        "steady",
+        "off the grid",
+        "a gap",
+        "gaps of three intervals",
+        "a gap after the first",
+        "a late start",
+        "two",
+        "one",
+        "none",
+    ],
+)
+def test_the_windows_at_each_moment_are_those_then(agos, interval_s, stale_after_s, min_samples):
+    """Missing values in between; the same samples and the same objections as one by one, to the edge."""
+    rows = [(NOW - ago, None if index % 7 == 3 else float(index)) for index, ago in enumerate(agos)]
+    found = Series.of(rows, unit="ms", interval_s=interval_s)
+    moments = NOW - np.arange(230.0, -61.0, -2.5)
+    windows = windows_at(found, moments, window_s=100.0, stale_after_s=stale_after_s, min_samples=min_samples)
+    assert (windows.series.unit, windows.series.interval_s) == ("ms", interval_s)
+    uncovered = windows.uncovered(moments, 100.0) if len(windows.series) else np.zeros(moments.size)
+    for index, moment in enumerate(moments.tolist()):
+        then = with_values(
+            {HERE: found}, HERE, now_s=moment, window_s=100.0, stale_after_s=stale_after_s, min_samples=min_samples
+        )
+        assert windows.known[index] == isinstance(then, Series)
+        if isinstance(then, Series):
+            inside = slice(windows.first[index], windows.last[index])
+            assert windows.series.times_s[inside].tolist() == then.times_s.tolist()
+            assert windows.series.values[inside].tolist() == then.values.tolist()
+            why = covers(then.times_s, now_s=moment, window_s=100.0, interval_s=interval_s)
+            assert uncovered[index] == (why is not None), why

@@ -1,5 +1,9 @@
 """The moves that tables are made of. Each looks at the real thing: the ledger, the target, the channel's file."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from chrysalis.errors import NotAllowed
 from chrysalis.targets.base import Value
 from tasks import operations, rolling_back, triggers
 from tasks.ladders import modes_now
@@ -33,6 +37,21 @@ def fault(**faults: float | str) -> Move:
 def healed() -> Move:
     """All faults off."""
     return Move("faults off", do=lambda running: running.sandbox.clear_faults("canary"))
+
+
+def stable_fault(**faults: float) -> Move:
+    """Faults of the version before."""
+    return Move(f"!! stable {faults}", do=lambda running: running.stable_fault(**faults))
+
+
+def stable_healed() -> Move:
+    """All faults of the version before off."""
+    return Move("faults of stable off", do=lambda running: running.sandbox.clear_faults("stable"))
+
+
+def load(**changes: float) -> Move:
+    """Another load, as `Sandbox.set_load` has it."""
+    return Move(f"load {changes}", do=lambda running: running.sandbox.set_load(**changes))
 
 
 def mode(to: str, ladder: str = "mode", within_s: float = 60.0) -> Move:
@@ -75,6 +94,24 @@ def operation(name: str, by: str = ON_CALL) -> Move:
     return Move(f"operation {name}", do=lambda running: list(operations.run(running.id, name, by)))
 
 
+def signed_operation(name: str, signer: str, by: str = ON_CALL) -> Move:
+    """Run an operation that asks for a signature, and sign."""
+
+    def begin(running: Running) -> None:
+        hands = ThreadPoolExecutor(1)
+        running.kept[name] = hands.submit(lambda: list(operations.run(running.id, name, by)))
+        hands.shutdown(wait=False)
+
+    def is_over(running: Running) -> bool:
+        if running.kept[name].done():
+            return bool(running.kept[name].result())
+        with suppress(NotAllowed):
+            running.sign(signer)
+        return False
+
+    return Move(f"operation {name}, signed by {signer}", do=begin, until=is_over, within_s=180.0)
+
+
 def set_off(trigger: str, by: str = ON_CALL) -> Move:
     """Set a manual trigger off."""
     return Move(
@@ -87,6 +124,27 @@ def taken_back(by: str = ON_CALL) -> Move:
     return Move(
         f"{by} asks for the way back",
         do=lambda running: rolling_back.ask_as(by, running.id, "roll_back", reason="case"),
+    )
+
+
+def paused(by: str = ON_CALL) -> Move:
+    """A person has the rollout hold where it is; it is watched on."""
+    return Move(f"{by} pauses", do=lambda running: rolling_back.ask_as(by, running.id, "pause", reason="case"))
+
+
+def down(part: str) -> Move:
+    """A part of the sandbox ends, and stays down."""
+    return Move(f"!! {part} is down", do=lambda running: running.break_part(part))
+
+
+def up(part: str) -> Move:
+    return Move(f"{part} is started", do=lambda running: running.sandbox.start_part(part))
+
+
+def did(action: str, within_s: float = 90.0) -> Move:
+    """Until the record has a line with these words."""
+    return Move(
+        f"record: {action}", until=lambda running: any(action in line for line in running.record()), within_s=within_s
     )
 
 

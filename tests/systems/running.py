@@ -18,8 +18,9 @@ from chrysalis.plan import Plan
 from chrysalis.sandbox.profiles import Profile
 from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.targets.base import Stamp
-from tasks import prefect_api
+from tasks import approve, prefect_api
 from tasks.lifecycle import register
+from tasks.proof import Code
 from tasks.rolling_back import ask
 from tasks.workspace import TOKENS_PER_ROLLOUT, Workspace, open_ledger, plan_of
 from tests.systems.table import Case, Move, System
@@ -107,8 +108,7 @@ class Running:
             self.result.troubles.append(str(failure))
             self._give_up()
         finally:
-            with contextlib.suppress(Exception):
-                self.sandbox.clear_faults("canary")
+            self._heal()
             if self.profile.settings.instances:
                 self.sandbox.fleet_fault()
             self._free_the_canary()
@@ -119,6 +119,22 @@ class Running:
         """Switch faults of the new version on."""
         self.sandbox.fault("canary", **faults)
         self.fault_at = time.time()
+
+    def break_part(self, name: str) -> None:
+        """End a part of the sandbox, and keep it down."""
+        self.sandbox.stop_part(name)
+        self.fault_at = time.time()
+
+    def stable_fault(self, **faults: float) -> None:
+        """Switch faults of the version before on."""
+        self.sandbox.fault("stable", **faults)
+
+    def sign(self, person: str) -> None:
+        """Sign, with a one-time code, what waits for a signature now. Raises NotAllowed."""
+        planned, _ = approve.pending(self.workspace)
+        code = Code(self._authenticators.code(person))
+        approve.sign(self.workspace, planned.id, person, decision="approve", comment="case", door="cli", offered=code)
+        self._authenticators.used(person, code.digits)
 
     def fleet_fault(self, **faults: float | str) -> None:
         """Switch faults of the fleet on."""
@@ -214,7 +230,7 @@ class Running:
         load = self.sandbox.load_summary(since_s=began)
         lost = {side: count for side, count in load.lost_by_side.items() if side != "canary"}
         self.result.requests = {"served": load.served_by_side, "lost": load.lost_by_side}
-        if lost:
+        if lost and not self.case.outage:
             self.result.troubles.append(f"requests lost that were not the new version's: {lost}")
 
     def _rows(self) -> dict[str, int]:
@@ -248,7 +264,7 @@ class Running:
     def _give_up(self) -> None:
         """Have what hangs ended, so that the next case finds the service free."""
         with contextlib.suppress(Exception):
-            self.sandbox.clear_faults("canary")
+            self._heal()
             if self.rollout.active:
                 ask(self.id, "abort", by="systems", reason="the case failed")
             deadline = time.monotonic() + END_WITHIN_S
@@ -261,6 +277,13 @@ class Running:
         with self.sandbox.router() as router:
             router.write(0, last)
         self.profile.between(self.sandbox)
+
+    def _heal(self) -> None:
+        """All faults off, of both versions, and the load as it was."""
+        self.sandbox.clear_faults("canary")
+        self.sandbox.clear_faults("stable")
+        settings = self.profile.settings
+        self.sandbox.set_load(rate_rps=settings.rate_rps, header_share=settings.header_share)
 
     def _where(self) -> str:
         row = self.rollout

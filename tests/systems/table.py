@@ -36,6 +36,8 @@ class Case:
     """The document's own limit for the way back, held in real time."""
     speed: float | None = None
     """Of the plan's clock; the system's when not given."""
+    outage: bool = False
+    """The document's own procedure stops the service, so that requests are lost meanwhile."""
 
 
 @dataclass(frozen=True)

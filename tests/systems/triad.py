@@ -1,8 +1,10 @@
 """TRIAD: forward over three instances, R6 kept and R6 skipped; every alert, the playbooks, and back from every stage."""
 
+from typing import Any
+
 import httpx
 
-from tests.systems.moves import at, done, going_back, operation, set_off, taken_back, told
+from tests.systems.moves import at, did, done, down, going_back, operation, set_off, taken_back, told, up
 from tests.systems.running import Running
 from tests.systems.table import Case, Move, System
 
@@ -36,22 +38,6 @@ def mended() -> Move:
     return Move("faults off", do=lambda running: running.sandbox.fleet_fault())
 
 
-def down(part: str) -> Move:
-    """A part of the sandbox ends, and stays down."""
-    return Move(f"!! {part} is down", do=lambda running: running.sandbox.stop_part(part))
-
-
-def up(part: str) -> Move:
-    return Move(f"{part} is started", do=lambda running: running.sandbox.start_part(part))
-
-
-def did(action: str, within_s: float = 90.0) -> Move:
-    """Until the record has a line with these words."""
-    return Move(
-        f"record: {action}", until=lambda running: any(action in line for line in running.record()), within_s=within_s
-    )
-
-
 def traffic(region: str) -> Move:
     """Until requests to the front door are answered there."""
 
@@ -76,7 +62,7 @@ FULL = taken("full", "all_off", "checked", "instances_answer", "notify")
 EVERY = ("alpha", "beta", "gamma")
 
 
-def back(name: str, soak: str, *moves: Move, order: tuple[str, ...], speed: float = 40_000, **more: object) -> Case:
+def back(name: str, soak: str, *moves: Move, order: tuple[str, ...], speed: float = 40_000, **more: Any) -> Case:
     """Into that soak, then what breaks it, then back."""
     return Case(
         name, (at(soak, 900.0), *moves, going_back(120.0), mended()), order=order, speed=speed, back_within_s=1800, **more

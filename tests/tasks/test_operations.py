@@ -1,5 +1,6 @@
 """Operations that an alert starts, and rollbacks that are asked for by name."""
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -8,7 +9,7 @@ import pytest
 
 from chrysalis.clock import utc_now
 from chrysalis.ledger import Request
-from tasks import operations
+from tasks import approve, operations
 from tasks.chosen_rollback import Took, asked_by_name, begins, rollback_name, took
 from tasks.lifecycle import arm
 from tasks.playbooks import Playbooks
@@ -25,6 +26,7 @@ service: answered
 sources: {people: {manual: {}}}
 metrics: {epsilon: {source: people, unit: x, query: epsilon}}
 people: {nadia: {roles: [ops]}}
+sign_offs: {sure: {roles: [ops], starter_may_sign: true, proof: none}}
 triggers:
   down: {when: {threshold: {metric: epsilon, below: 1.0x}}, respond: page, severity: page}
   worse: {when: {threshold: {metric: epsilon, below: 0.5x}}, respond: {roll_back: {use: deep}}}
@@ -32,6 +34,7 @@ operations:
   mend: {title: Mend it, when: down, automatic: true, limit: 5m, steps: [{notify: {name: mended, message: mended}}]}
   look: {title: Look at it, when: down, steps: [{notify: looked}]}
   go_deep: {title: All the way, rollback: deep}
+  restore: {title: Put it back, steps: [{sign_off: {rule: sure, question: "Really?"}}, {notify: restored}]}
 rollbacks: {full: {}, deep: {limit: 30m, steps: [{notify: deep}]}}
 phases:
   - name: only
@@ -114,6 +117,22 @@ def test_the_way_back_that_was_begun_is_finished_whatever_is_asked_later() -> No
     workspace = Workspace.open(stepped.id, 0)
     assert asked_by_name(workspace, None) == "deep"
     assert rollback_name(workspace) == "full"
+
+
+def test_an_operation_goes_on_when_it_is_signed_and_asks_anew_the_next_time() -> None:
+    stepped = Stepped(PLAN)
+    did: list[str] = []
+    for _ in range(2):
+        hand = threading.Thread(target=lambda: did.extend(operations.run(stepped.id, "restore", "nadia")), daemon=True)
+        before = len(did)
+        hand.start()
+        until(lambda: [one for one in open_ledger().waits(stepped.id) if one.is_open])
+        assert len(did) == before
+        step = approve.pending(Workspace.open(stepped.id, 0))[0].id
+        approve.sign(Workspace.open(stepped.id, 0), step, "nadia", decision="approve", comment="", door="cli")
+        hand.join(20)
+        assert [line.partition(":")[0] for line in did[before:]][1] == "notify"
+    assert "operation restore waits for a signature" in open_ledger().notices(stepped.id)[0].title
 
 
 def test_the_time_is_counted_from_when_it_was_asked_for() -> None:

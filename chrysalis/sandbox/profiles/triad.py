@@ -1,8 +1,5 @@
 """TRIAD: three instances in two regions of their own, a database with a replica, Redis, TLS, and a drill of the recovery."""
 
-import os
-import signal
-import subprocess
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -15,8 +12,8 @@ from chrysalis.clock import utc_now
 from chrysalis.effects.database import restores
 from chrysalis.effects.database.backups import take_backup
 from chrysalis.effects.database.programs import Address, Programs
-from chrysalis.errors import SettingsError
 from chrysalis.sandbox import postgres, redis, standby, tls
+from chrysalis.sandbox.alerts import load_alerts
 from chrysalis.sandbox.install import PROJECT
 from chrysalis.sandbox.layout import Layout
 from chrysalis.sandbox.parts import Part
@@ -29,7 +26,6 @@ INSTANCES = {"alpha": "us-east", "beta": "us-west", "gamma": "eu-west"}
 DATABASE = "triad"
 CHANNELS = ("oncall", "operations", "engineering", "product", "change_board")
 PLAN = PROJECT / "deployments" / "triad" / "plan.yaml"
-RULES_TIMEOUT_S = 300
 
 
 def parts(layout: Layout) -> list[Part]:
@@ -69,7 +65,7 @@ def prepare(sandbox: Sandbox) -> Mapping[str, str]:
         "TLS_AUTHORITY": str(sandbox.folder / "tls" / tls.AUTHORITY),
         "TRIAD_DR_URL": sandbox.fleet.url("beta"),
     }
-    _load_alerts(sandbox)
+    load_alerts(sandbox, PLAN)
     channels = {f"TRIAD_{name.upper()}_URL": f"file:{sandbox.folder / 'channels' / name}.jsonl" for name in CHANNELS}
     return {**variables, **channels}
 
@@ -105,27 +101,6 @@ def _drill(url: str, folder: Path, wal_archive: Path) -> None:
     with psycopg.connect(url, autocommit=True) as own:
         own.execute(f'DROP DATABASE "{kept.name}"')
         own.execute("DELETE FROM customers WHERE id < 1")
-
-
-def _load_alerts(sandbox: Sandbox) -> None:
-    """The plan's triggers as alerting rules, as `chrysalis plan rules` writes them."""
-    told = {"PROMETHEUS_URL": sandbox.state.urls["prometheus"]}
-    program = (sys.executable, "-m", "chrysalis.cli", "plan", "rules", str(PLAN))
-    said = subprocess.run(
-        program,
-        env={**os.environ, **told},
-        capture_output=True,
-        text=True,
-        timeout=RULES_TIMEOUT_S,
-        check=False,
-        cwd=PROJECT,
-    )
-    if said.returncode != 0:
-        raise SettingsError(f"`chrysalis plan rules {PLAN}` ended with {said.returncode}: {said.stderr.strip()}")
-    rules = sandbox.folder / "rules"
-    rules.mkdir(exist_ok=True)
-    (rules / "triad.yml").write_text(said.stdout)
-    os.kill(sandbox.state.pids["prometheus"], signal.SIGHUP)
 
 
 PROFILE = Profile(

@@ -33,11 +33,12 @@ class Service:
     def __init__(self, layout: Layout, side: str, settings: SandboxSettings) -> None:
         self.side = side
         extension = extension_of(settings)
-        self.database_uri = postgres.uri(layout)
+        self.folder = layout.folder
+        self.database_uri = settings.database_uri or postgres.uri(layout)
         self.faults = FaultFile(layout.faults(side), extension.faults)
         self.configuration = Configuration(layout.service_config, extension.settings)
         self.telemetry = Telemetry()
-        self.recorder = Recorder(postgres.uri(layout), self.telemetry, self.faults, retention_s=settings.retention_s)
+        self.recorder = Recorder(self.database_uri, self.telemetry, self.faults, retention_s=settings.retention_s)
         self.behaviour = Behaviour(
             side,
             control=JsonFile(layout.control),
@@ -163,6 +164,7 @@ def create_app(layout: Layout, side: str, settings: SandboxSettings) -> Starlett
     logging.basicConfig(level=logging.WARNING)
     service = Service(layout, side, settings)
     routes: list[tuple[str, str, Handler]] = [
+        *service.extension.routes(),  # first, so that a system may answer a request in its own way
         ("GET", "/work", service.work),
         ("POST", "/work", service.work),
         ("GET", "/health", service.health),
@@ -177,7 +179,6 @@ def create_app(layout: Layout, side: str, settings: SandboxSettings) -> Starlett
         ("POST", "/faults", service.change_faults),
         ("DELETE", "/faults", service.clear_faults),
     ]
-    routes += service.extension.routes()
     return Starlette(
         routes=[Route(path, handler, methods=[method]) for method, path, handler in routes], lifespan=service.lifespan
     )
