@@ -22,9 +22,6 @@ import gevent  # noqa: E402
 from locust import FastHttpUser, between, task  # noqa: E402
 from locust.env import Environment  # noqa: E402
 
-SPAWN_WITHIN_S = 2.0
-"""All users are there after so long, however many."""
-
 
 class Measured:
     """What came back."""
@@ -33,6 +30,7 @@ class Measured:
         self.latencies_ms = array("d")
         self.first_token_ms = array("d")
         self.failures: Counter[str] = Counter()
+        self.under_way = self.most_at_once = 0
 
     def as_json(self, seconds: float) -> str:
         told = {
@@ -40,6 +38,7 @@ class Measured:
             "first_token_ms": list(self.first_token_ms),
             "failures": dict(self.failures.most_common(20)),
             "failed": self.failures.total(),
+            "most_at_once": self.most_at_once,
             "seconds": seconds,
         }
         return json.dumps(told)
@@ -62,6 +61,8 @@ def user_class(job: dict[str, Any], measured: Measured) -> type[FastHttpUser]:
             method = "POST" if bodies else "GET"
             began = time.perf_counter()
             first_s, why = None, ""
+            measured.under_way += 1
+            measured.most_at_once = max(measured.most_at_once, measured.under_way)
             with self.client.request(
                 method,
                 job["url"],
@@ -76,6 +77,7 @@ def user_class(job: dict[str, Any], measured: Measured) -> type[FastHttpUser]:
                 except Exception as error:  # an answer that breaks off is a failure like any other
                     why = f"the answer broke off ({type(error).__name__})"
                 response.success()
+            measured.under_way -= 1
             measured.latencies_ms.append((time.perf_counter() - began) * 1000)
             if first_s is not None:
                 measured.first_token_ms.append(first_s * 1000)
@@ -122,7 +124,7 @@ def main() -> None:
     environment = Environment(user_classes=[user_class(job, measured)], stop_timeout=job["timeout_s"])
     runner = environment.create_local_runner()
     began = time.perf_counter()
-    runner.start(job["users"], spawn_rate=max(1.0, job["users"] / SPAWN_WITHIN_S))
+    runner.start(job["users"], spawn_rate=job["users"] / job["ramp_s"])
     gevent.sleep(job["duration_s"])
     seconds = time.perf_counter() - began
     runner.quit()
