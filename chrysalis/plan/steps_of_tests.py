@@ -47,7 +47,9 @@ class LoadTest(Step):
     contains: str = ""
     pause_at_least: Duration = Field(default="0s", validate_default=True)
     pause_at_most: Duration = Field(default="0s", validate_default=True)
-    ramp: Duration | None = Field(default=None, description="all users are there after so long; 2s of real time when not given")
+    ramp: Duration | None = Field(
+        default=None, description="all users are there after so long; 2s of real time when not given"
+    )
     timeout: Duration = Field(default="10s", validate_default=True)
     p50: Quantity | None = None
     p95: Quantity | None = None

@@ -148,7 +148,15 @@ def test_a_user_that_cannot_be_is_told() -> None:
 
 
 def result(**changes: Any) -> LoadResult:
-    given = {"p50_ms": 100.0, "p95_ms": 704.0, "p99_ms": 900.0, "first_token_p95_ms": None, "failures": {}, "most_at_once": 10, **changes}
+    given = {
+        "p50_ms": 100.0,
+        "p95_ms": 704.0,
+        "p99_ms": 900.0,
+        "first_token_p95_ms": None,
+        "failures": {},
+        "most_at_once": 10,
+        **changes,
+    }
     return LoadResult(requests=1000, failed=10, seconds=10.0, **given)
 
 

@@ -140,5 +140,5 @@ def tls_variables(sandbox: Sandbox) -> dict[str, str]:
     folder = sandbox.folder / "tls"
     return {
         "SERVICE_HOST": f"{tls.HOST}:{(folder / 'port').read_text()}",
-        "SSL_CERT_FILE": str(folder / tls.AUTHORITY),
+        "TLS_AUTHORITY": str(folder / tls.AUTHORITY),
     }
