@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 
+from chrysalis.cli_common import wake
 from chrysalis.ledger import Ledger, Rollout
 from chrysalis.local.people import Authenticators, People
 from chrysalis.local.stack import Say
@@ -18,8 +19,9 @@ from chrysalis.plan import Plan
 from chrysalis.sandbox.profiles import Profile
 from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.targets.base import Stamp
-from tasks import prefect_api
+from tasks import approve, prefect_api
 from tasks.lifecycle import register
+from tasks.proof import Code
 from tasks.rolling_back import ask
 from tasks.workspace import TOKENS_PER_ROLLOUT, Workspace, open_ledger, plan_of
 from tests.systems.table import Case, Move, System
@@ -124,6 +126,15 @@ class Running:
         """Switch faults of the fleet on."""
         self.sandbox.fleet_fault(**faults)
         self.fault_at = self.fault_at or time.time()
+
+    def reject(self, person: str, comment: str) -> str:
+        """Refuse the sign-off that is waited for, as the command line does; returns its title."""
+        planned, _ = approve.pending(self.workspace)
+        offered = Code(self._authenticators.code(person))
+        approve.sign(self.workspace, planned.id, person, decision="reject", comment=comment, door="cli", offered=offered)
+        self._authenticators.used(person, offered.digits)
+        wake(self.rollout, f"{person} signed")
+        return planned.title
 
     def record(self) -> list[str]:
         """What happened, by time: `done canary.staff`, `watch: make_safe {…} → {…}`, `page: title`."""
