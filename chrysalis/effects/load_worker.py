@@ -32,6 +32,20 @@ class Measured:
         self.failures: Counter[str] = Counter()
         self.under_way = self.most_at_once = 0
 
+    def begin(self) -> None:
+        """A request is under way."""
+        self.under_way += 1
+        self.most_at_once = max(self.most_at_once, self.under_way)
+
+    def end(self, latency_ms: float, first_s: float | None, why: str) -> None:
+        """It has ended, or was cut off; `why` is empty when all was as expected."""
+        self.under_way -= 1
+        self.latencies_ms.append(latency_ms)
+        if first_s is not None:
+            self.first_token_ms.append(first_s * 1000)
+        if why:
+            self.failures[why] += 1
+
     def as_json(self, seconds: float) -> str:
         told = {
             "latencies_ms": list(self.latencies_ms),
@@ -60,29 +74,25 @@ def user_class(job: dict[str, Any], measured: Measured) -> type[FastHttpUser]:
         def send(self) -> None:
             method = "POST" if bodies else "GET"
             began = time.perf_counter()
-            first_s, why = None, ""
-            measured.under_way += 1
-            measured.most_at_once = max(measured.most_at_once, measured.under_way)
-            with self.client.request(
-                method,
-                job["url"],
-                headers=job["headers"],
-                data=random.choice(bodies) if bodies else None,  # noqa: S311 - which body comes next is no secret
-                stream=True,
-                catch_response=True,
-            ) as response:
-                try:
-                    first_s = _read(response, began)
-                    why = _wrong(response, expected, job)
-                except Exception as error:  # an answer that breaks off is a failure like any other
-                    why = f"the answer broke off ({type(error).__name__})"
-                response.success()
-            measured.under_way -= 1
-            measured.latencies_ms.append((time.perf_counter() - began) * 1000)
-            if first_s is not None:
-                measured.first_token_ms.append(first_s * 1000)
-            if why:
-                measured.failures[why] += 1
+            first_s, why = None, f"no whole answer within {job['timeout_s']:g} s"  # unless it ends before the test does
+            measured.begin()
+            try:
+                with self.client.request(
+                    method,
+                    job["url"],
+                    headers=job["headers"],
+                    data=random.choice(bodies) if bodies else None,  # noqa: S311 - which body comes next is no secret
+                    stream=True,
+                    catch_response=True,
+                ) as response:
+                    try:
+                        first_s = _read(response, began)
+                        why = _wrong(response, expected, job)
+                    except Exception as error:  # an answer that breaks off is a failure like any other
+                        why = f"the answer broke off ({type(error).__name__})"
+                    response.success()
+            finally:
+                measured.end((time.perf_counter() - began) * 1000, first_s, why)
 
     return LoadUser
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -140,6 +140,37 @@ def test_the_first_token_of_an_event_stream_is_timed_when_it_comes() -> None:
     assert result.first_token_p95_ms is not None
     assert 0 < result.first_token_p95_ms < result.p50_ms
     assert result.p50_ms >= 400
+
+
+class Dripper(BaseHTTPRequestHandler):
+    """An event stream that does not end by itself."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        with suppress(OSError):
+            while not self.server.over.wait(0.1):  # type: ignore[attr-defined]
+                self.wfile.write(b": wait\n\n")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent."""
+
+
+def test_what_the_end_cuts_off_is_a_failure() -> None:
+    """An answer that goes on and on is not forgotten."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Dripper)
+    server.over = threading.Event()  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        result = run_load(small(f"http://127.0.0.1:{server.server_address[1]}/", ramp_s=0.5, timeout_s=0.5))
+    finally:
+        server.over.set()  # type: ignore[attr-defined]
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert (result.requests, dict(result.failures)) == (3, {"no whole answer within 0.5 s": 3})
 
 
 def test_a_user_that_cannot_be_is_told() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 
 from chrysalis.cli_common import wake
+from chrysalis.errors import ChrysalisError
 from chrysalis.ledger import Ledger, Rollout
 from chrysalis.local.people import Authenticators, People
 from chrysalis.local.stack import Say
@@ -105,8 +106,8 @@ class Running:
             self._moves()
             self._end()
             self._look_back(began)
-        except CaseFailed as failure:
-            self.result.troubles.append(str(failure))
+        except (CaseFailed, ChrysalisError) as failure:
+            self.result.troubles.append(str(failure) if isinstance(failure, CaseFailed) else f"it broke: {failure}")
             self._give_up()
         finally:
             with contextlib.suppress(Exception):

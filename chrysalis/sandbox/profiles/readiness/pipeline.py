@@ -89,7 +89,7 @@ def _load(sandbox: Sandbox, users: int) -> LoadResult:
 def _all_at_once(sandbox: Sandbox) -> LoadResult:
     """One request of each user, who then pauses until the end."""
     once = Load(_work(sandbox), AT_ONCE, LOAD_S, ramp_s=1.0, pause_at_least_s=MINUTE_S, pause_at_most_s=MINUTE_S)
-    return run_load(once)
+    return run_load(replace(once, timeout_s=MINUTE_S))
 
 
 def _work(sandbox: Sandbox) -> str:
