@@ -1,8 +1,8 @@
-"""`python -m benchmarks.load`: the readiness document's load test in full, and 10,000 concurrent requests; minutes, loopback only.
+"""`python -m benchmarks.load`: readiness's load test in full, and 10,000 concurrent requests; minutes, loopback only.
 
-Each size is sent by locust's users against the new version of the sandbox's service, once at its own address and once through
-Envoy with all of the weight. Users come over ten seconds and pause so that together they send 60 requests a second, for a
-minute. The concurrent requests come within a second, one of each user, and each is waited for. Writes `load.json`.
+Each size is sent by locust's users against the new version of the sandbox's service, once at its own address and once
+through Envoy with all of the weight. Users come over ten seconds and pause so that together they send 60 requests a second,
+for a minute. The concurrent requests come within a second, one of each user, each waited for. Writes `load.json`.
 """
 
 import json
@@ -41,15 +41,17 @@ def loads(url: str) -> Iterator[tuple[str, Load]]:
 def main() -> int:
     """All of them, and a table."""
     found: dict[str, LoadResult] = {}
-    with tempfile.TemporaryDirectory(prefix="chrysalis-load-") as folder:
-        with Sandbox.start(Path(folder), settings=SandboxSettings(load=False)) as sandbox:
-            with sandbox.router() as router:
-                router.write(100, Stamp(1, "load", "all"))
-            for where in ("canary", "service"):
-                for name, load in loads(sandbox.state.urls[where] + "/work"):
-                    title = f"{name}, {'through Envoy' if where == 'service' else 'at the service'}"
-                    found[title] = run_load(load)
-                    sys.stderr.write(f"{title}: {found[title]}\n")
+    with (
+        tempfile.TemporaryDirectory(prefix="chrysalis-load-") as folder,
+        Sandbox.start(Path(folder), settings=SandboxSettings(load=False)) as sandbox,
+    ):
+        with sandbox.router() as router:
+            router.write(100, Stamp(1, "load", "all"))
+        for where in ("canary", "service"):
+            for name, load in loads(sandbox.state.urls[where] + "/work"):
+                title = f"{name}, {'through Envoy' if where == 'service' else 'at the service'}"
+                found[title] = run_load(load)
+                sys.stderr.write(f"{title}: {found[title]}\n")
     show(found)
     told = {title: asdict(result) for title, result in found.items()}
     REPORT.write_text(json.dumps({"load_average": os.getloadavg(), "cores": os.cpu_count(), "loads": told}, indent=2) + "\n")
