@@ -152,8 +152,13 @@ BACK = (
     "done rollback.verify",
     "done rollback",
 )
-SAFE_BACK = ("watch: make_safe *'traffic': 0}", *BACK)
-LEGACY = (weight(0), value("mode", "legacy"), value("crystalWeight", 0), told(USERS, "users_told"))
+SAFE_BACK = ("watch: make_safe * → {'traffic': 0*", *BACK)
+LEGACY = (
+    weight(0),
+    value("mode", "legacy"),
+    value("crystalWeight", 0),
+    told(USERS, "Crystal was rolled back to legacy mode"),
+)
 
 
 def phase(name: str, percent: int) -> tuple[str, ...]:
@@ -185,6 +190,8 @@ SYSTEM = System(
     speed=80_000,
     tables=("system_health", "resonance_events"),
     cases=(
+        # What a checklist asks over days (coherence, memory, response times) is spoilt by the cases at the end: one stack
+        # serves them all, and checklists look at the real clock.
         Case(
             "forward",
             (
@@ -215,6 +222,57 @@ SYSTEM = System(
             never=("begun rollback*", "watch: make_safe*"),
         ),
         Case(
+            "vulnerability_at_100",
+            (
+                at("crystal.first_week", 2 * LIST_S),
+                weight(100),
+                set_off("vulnerability_reported", SANJAY),
+                going_back(),
+                told(EMERGENCY, "vulnerability_reported fires"),
+                *LEGACY,
+            ),
+            order=("done crystal.weight_100", "begun rollback", *BACK[1:]),
+            never=("done crystal.first_week",),
+        ),
+        Case(
+            "operations_and_emergency_rollback",
+            (
+                at("hybrid.first_week", LIST_S),
+                told(DEPLOYMENT, "emergence_pattern fires"),
+                operation("health_check", DMITRI),
+                says("view_logs", '"message": "serving"'),
+                operation("scale_up", DMITRI),
+                replicas(10),
+                operation("enable_crystal_mode", DMITRI),
+                value("mode", "crystal"),
+                operation("emergency_rollback", ON_CALL),
+                weight(0),
+                going_back(),
+                incident_is_written(),
+                *LEGACY,
+                attested("Rollback verification"),
+                says("verify_rollback", "go: all 5 items"),
+            ),
+            order=("dmitri: operation scale_up*", "elena: make_safe*", *BACK),
+            speed=20_000,
+        ),
+        Case(
+            "errors_at_30",
+            (
+                at("hybrid.first_week", LIST_S),
+                weight(30),
+                fault(error_rate=0.3),
+                going_back(),
+                weight(0),
+                told(EMERGENCY, "error_rate_high fires"),
+                healed(),
+                *LEGACY,
+            ),
+            order=("done hybrid.weight_30", *SAFE_BACK),
+            never=("done hybrid.first_week", "begun transition.*"),
+            speed=40_000,
+        ),
+        Case(
             "an_item_fails_and_blocks",
             (
                 left_in_the_code("console.log('left');\n"),
@@ -240,6 +298,36 @@ SYSTEM = System(
             outcome="rejected",
             order=("done foundation.go_no_go", "done foundation.authorisable", *BACK),
             never=("done foundation.authorise", "done foundation.configure"),
+        ),
+        Case(
+            "connections_are_exhausted",
+            (
+                at("foundation.first_week", LIST_S),
+                fault(database_connections=60),
+                going_back(),
+                told(EMERGENCY, "connections_exhausted fires"),
+                healed(),
+                *LEGACY,
+            ),
+            order=SAFE_BACK,
+            speed=10_000,
+        ),
+        Case(
+            "slow_then_very_slow",
+            (
+                at("hybrid.first_week", LIST_S),
+                fault(latency_ms=1200),
+                told(ONCALL, "slow_responses fires"),
+                weight(30),
+                fault(latency_ms=2400),
+                going_back(),
+                told(EMERGENCY, "responses_very_slow fires"),
+                healed(),
+                *LEGACY,
+            ),
+            order=("warning: *slow_responses fires*", *SAFE_BACK),
+            never=("done hybrid.first_week",),
+            speed=20_000,
         ),
         Case(
             "coherence_dips_then_stays_low",
@@ -272,87 +360,6 @@ SYSTEM = System(
             ),
             order=SAFE_BACK,
             speed=10_000,
-        ),
-        Case(
-            "connections_are_exhausted",
-            (
-                at("foundation.first_week", LIST_S),
-                fault(database_connections=60),
-                going_back(),
-                told(EMERGENCY, "connections_exhausted fires"),
-                healed(),
-                *LEGACY,
-            ),
-            order=SAFE_BACK,
-            speed=10_000,
-        ),
-        Case(
-            "errors_at_30",
-            (
-                at("hybrid.first_week", LIST_S),
-                weight(30),
-                fault(error_rate=0.3),
-                going_back(),
-                weight(0),
-                told(EMERGENCY, "error_rate_high fires"),
-                healed(),
-                *LEGACY,
-            ),
-            order=("done hybrid.weight_30", *SAFE_BACK),
-            never=("done hybrid.first_week", "begun transition.*"),
-            speed=40_000,
-        ),
-        Case(
-            "slow_then_very_slow",
-            (
-                at("hybrid.first_week", LIST_S),
-                fault(latency_ms=1200),
-                told(ONCALL, "slow_responses fires"),
-                weight(30),
-                fault(latency_ms=2400),
-                going_back(),
-                told(EMERGENCY, "responses_very_slow fires"),
-                healed(),
-                *LEGACY,
-            ),
-            order=("warning: *slow_responses fires*", *SAFE_BACK),
-            never=("done hybrid.first_week",),
-            speed=20_000,
-        ),
-        Case(
-            "operations_and_emergency_rollback",
-            (
-                at("hybrid.first_week", LIST_S),
-                told(DEPLOYMENT, "emergence_pattern fires"),
-                operation("health_check", DMITRI),
-                says("view_logs", '"message": "serving"'),
-                operation("scale_up", DMITRI),
-                replicas(10),
-                operation("enable_crystal_mode", DMITRI),
-                value("mode", "crystal"),
-                operation("emergency_rollback", ON_CALL),
-                weight(0),
-                going_back(),
-                incident_is_written(),
-                *LEGACY,
-                attested("Rollback verification"),
-                says("verify_rollback", "go: all 5 items"),
-            ),
-            order=("dmitri: operation scale_up*", "elena: make_safe*", *BACK),
-            speed=20_000,
-        ),
-        Case(
-            "vulnerability_at_100",
-            (
-                at("crystal.first_week", 2 * LIST_S),
-                weight(100),
-                set_off("vulnerability_reported", SANJAY),
-                going_back(),
-                told(EMERGENCY, "vulnerability_reported fires"),
-                *LEGACY,
-            ),
-            order=("done crystal.weight_100", "begun rollback", *BACK[1:]),
-            never=("done crystal.first_week",),
         ),
     ),
 )
