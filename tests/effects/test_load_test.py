@@ -91,9 +91,9 @@ def test_what_is_under_way_at_once_is_counted() -> None:
 
 
 def test_users_come_one_after_the_other() -> None:
-    """Of three users, who come over as many minutes, the first alone is there in a second."""
+    """Of three users, who come over as many minutes, the first alone is there in two seconds."""
     with voice() as url:
-        result = run_load(small(url, ramp_s=180.0, pause_at_least_s=60.0, pause_at_most_s=60.0))
+        result = run_load(small(url, ramp_s=180.0, timeout_s=1.0, pause_at_least_s=60.0, pause_at_most_s=60.0))
     assert result.requests == 1
 
 
