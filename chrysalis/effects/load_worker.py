@@ -32,10 +32,11 @@ class Measured:
         self.latencies_ms = array("d")
         self.first_token_ms = array("d")
         self.failures: Counter[str] = Counter()
-        self.under_way = self.most_at_once = 0
+        self.begun = self.under_way = self.most_at_once = 0
 
     def begin(self) -> None:
         """A request is under way."""
+        self.begun += 1
         self.under_way += 1
         self.most_at_once = max(self.most_at_once, self.under_way)
 
@@ -143,7 +144,7 @@ def main() -> None:
     began = time.perf_counter()
     runner.start(job["users"], spawn_rate=job["users"] / job["ramp_s"])
     gevent.sleep(job["duration_s"])
-    while runner.user_count < job["users"] and time.perf_counter() - began < job["duration_s"] + job["timeout_s"]:
+    while measured.begun < job["users"] and time.perf_counter() - began < job["duration_s"] + job["timeout_s"]:
         gevent.sleep(POLL_S)  # a machine that is busy sends them later than it should
     seconds = time.perf_counter() - began
     runner.quit()

@@ -23,8 +23,8 @@ from chrysalis.sandbox.sandbox import Sandbox
 
 USERS = (100, 500, 1_000, 5_000)
 AT_ONCE = 10_000
-ARRIVALS_A_SECOND, LONGEST_RAMP_S = 100.0, 10.0
 REQUESTS_A_SECOND = 60.0
+LONGEST_RAMP_S = 20.0
 MINUTE_S = 60.0
 LOAD_S = 4.0
 """After the last user has come."""
@@ -82,7 +82,8 @@ def stability(sandbox: Sandbox, speed: float, memory_before: float) -> None:
 
 
 def _load(sandbox: Sandbox, users: int) -> LoadResult:
-    ramp_s, pause_s = min(users / ARRIVALS_A_SECOND, LONGEST_RAMP_S), users / REQUESTS_A_SECOND
+    pause_s = users / REQUESTS_A_SECOND
+    ramp_s = min(pause_s, LONGEST_RAMP_S)
     pausing = Load(_work(sandbox), users, ramp_s + LOAD_S, pause_at_least_s=pause_s, pause_at_most_s=2 * pause_s)
     return run_load(replace(pausing, ramp_s=ramp_s))
 
