@@ -116,9 +116,10 @@ def rules(
 
 
 def _triggers(plan: Plan) -> Iterator[_Armed]:
-    yield from (_Armed(name, "", trigger) for name, trigger in plan.triggers.items())
+    yield from (_Armed(name, "", trigger) for name, trigger in plan.lasting_triggers.items())
     for phase in plan.phases:
-        yield from (_Armed(name, phase.name, trigger) for name, trigger in phase.triggers.items())
+        both = {**phase.triggers, **phase.triggers_here}
+        yield from (_Armed(name, phase.name, trigger) for name, trigger in both.items())
 
 
 def _selectors(trigger: Trigger) -> list[Selector]:

@@ -173,7 +173,8 @@ def due(
     """The responses to make now: every notice due, then at most one that changes something, the worst.
 
     - A response is not repeated within its settling time; without one, not before its trigger has fired anew.
-    - One that is no worse than another waits until that other has settled. A worse one never waits for a lesser.
+    - One that is no worse than another waits until that other has settled, and is then made before that one is repeated.
+      Else a worse one never waits for a lesser.
     - Nothing else is due while a trigger that was answered with a full rollback still fires.
     - Of the triggers in `decision_tree` the first that fires decides and the others in it are left out, also while its
       response settles.
@@ -181,16 +182,21 @@ def due(
     notices = [one for one in firing if one.response.notice and not _made(one, history, now_s)]
     effects = _decided([one for one in firing if not one.response.notice], decision_tree)
     worst_first = sorted(effects, key=lambda one: one.response.rank, reverse=True)
-    winner: list[Firing] = []
+    ready: list[Firing] = []
     for one in worst_first:
         if _made(one, history, now_s):
-            if isinstance(one.response, RollBack) and one.response.weight_percent == 0:
+            if _full(one):
                 break
             continue
         if not _must_wait(one, history, now_s):
-            winner = [one]
-            break
-    return (*notices, *winner)
+            ready.append(one)
+    if not (ready and _full(ready[0])):
+        ready.sort(key=lambda one: _answered(one, history))
+    return (*notices, *ready[:1])
+
+
+def _full(one: Firing) -> bool:
+    return isinstance(one.response, RollBack) and one.response.weight_percent == 0
 
 
 def _decided(effects: list[Firing], decision_tree: Sequence[str]) -> list[Firing]:
@@ -200,11 +206,18 @@ def _decided(effects: list[Firing], decision_tree: Sequence[str]) -> list[Firing
     return [one for one in effects if one.trigger not in place or one is first]
 
 
+def _answers(one: Firing, history: Sequence[Made]) -> list[Made]:
+    return [made for made in history if made.trigger == one.trigger and made.rank == one.response.rank]
+
+
 def _made(one: Firing, history: Sequence[Made], now_s: float) -> bool:
-    answers = [made for made in history if made.trigger == one.trigger and made.rank == one.response.rank]
     if one.settle_s > 0:
-        return any(now_s - made.made_s < one.settle_s for made in answers)
-    return any(made.made_s >= one.since_s for made in answers)
+        return any(now_s - made.made_s < one.settle_s for made in _answers(one, history))
+    return _answered(one, history)
+
+
+def _answered(one: Firing, history: Sequence[Made]) -> bool:
+    return any(made.made_s >= one.since_s for made in _answers(one, history))
 
 
 def _must_wait(one: Firing, history: Sequence[Made], now_s: float) -> bool:

@@ -110,9 +110,9 @@ class People:
         workspace = Workspace.open(self._id, 0)
         planned, spec = approve.pending(workspace, wait.step_id)
         missing = list(approve.count(workspace, planned, spec).missing)
-        signers = self._signers(self._plan.sign_offs[spec.rule].roles, missing)
         if not self._form_is_open():
             return
+        signers = self._signers(self._plan.sign_offs[spec.rule].roles, missing)
         for name in signers[:-1]:
             code = Code(self._authenticators.code(name))
             approve.sign(workspace, planned.id, name, decision="approve", comment="demo", door="cli", offered=code)
@@ -132,7 +132,15 @@ class People:
         return run_id is not None and prefect_api.flow_run_state(run_id) == ("PAUSED", "Suspended")
 
     def _signers(self, roles: tuple[str, ...], missing: list[str]) -> list[str]:
-        """One for each role that must sign, or for a quorum the next one in turn: a code of theirs counts once."""
+        """One for each role that must sign, or for a quorum the next one in turn; who has a code at hand before who must
+        wait for one, and nobody twice while a role has others."""
         wanted = [role for role in roles if role in missing] or [roles[len(self._answered) % len(roles)]]
         people = people_of(self._plan)
-        return [people.holders(role)[0] for role in wanted]
+        signers: list[str] = []
+        for role in wanted:
+
+            def fit(name: str) -> tuple[bool, bool]:
+                return name in signers, self._authenticators.code_at_hand(name) is None
+
+            signers.append(min(people.holders(role), key=fit))
+        return signers

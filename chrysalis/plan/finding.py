@@ -65,9 +65,12 @@ def innermost(at: Location, condition: Condition) -> Iterator[tuple[Location, Co
 
 
 def placed_triggers(plan: Plan) -> Iterator[tuple[Location, str, Trigger]]:
-    """Every trigger with its place and name: the plan's, and those of the phases."""
+    """Every trigger with its place and name: the plan's, those of its quotas, and those of the phases."""
     for name, trigger in plan.triggers.items():
         yield ("triggers", name), name, trigger
+    for quota, spec in plan.quotas.items():
+        for name, trigger in spec.triggers(quota).items():
+            yield ("quotas", quota), name, trigger
     for index, phase in enumerate(plan.phases):
         for field, triggers in (("triggers", phase.triggers), ("triggers_here", phase.triggers_here)):
             for name, trigger in triggers.items():

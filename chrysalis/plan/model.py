@@ -222,9 +222,16 @@ class Plan(Spec):
     def phase_names(self) -> tuple[str, ...]:
         return tuple(phase.name for phase in self.phases)
 
+    @cached_property
+    def lasting_triggers(self) -> Mapping[str, Trigger]:
+        """What is watched in every phase: the plan's triggers, and those of its quotas."""
+        return dict(self.triggers) | {
+            name: trigger for quota, spec in self.quotas.items() for name, trigger in spec.triggers(quota).items()
+        }
+
     def triggers_at(self, phase: str) -> dict[str, Trigger]:
-        """What is watched while `phase` is the current one: the plan's triggers, and those of the phases so far."""
-        watched = dict(self.triggers)
+        """What is watched while `phase` is the current one: those of every phase, and those of the phases so far."""
+        watched = dict(self.lasting_triggers)
         for name in self.phase_names[: self.phase_names.index(phase) + 1]:
             watched |= self.phase(name).triggers
         return watched | self.phase(phase).triggers_here

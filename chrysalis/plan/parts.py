@@ -12,7 +12,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from gates.condition import Direction, Spec
 from gates.conditions import AnyCondition
 from gates.keyed import keyed_union
-from gates.trigger import SEVERITY_OF
+from gates.response import AnyResponse, Notify, Page, Response
+from gates.threshold import Threshold
+from gates.trigger import SEVERITY_OF, Trigger
 from gates.units import Duration, Quantity
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", description="lower case, digits, - and _")]
@@ -344,9 +346,24 @@ class Report(Spec):
 
 
 class Quota(Spec):
-    """A guard rail: warn at a share of the limit, stop at another."""
+    """A guard rail: somebody is told at a share of the limit, and at another something is done."""
 
     metric: str
     limit: Quantity
     warn: Percent = 80
     stop: Percent = 100
+    respond: AnyResponse = Field(default=Page(), description="what is done at `stop`")
+    notify: tuple[str, ...] = Field(default=(), description="channels")
+    runbook: str = ""
+
+    def triggers(self, name: str) -> dict[str, Trigger]:
+        """What is watched for it in every phase: `NAME_warn`, which only tells, and `NAME_stop`."""
+        return {
+            f"{name}_warn": self._trigger(self.warn, Notify()),
+            f"{name}_stop": self._trigger(self.stop, self.respond),
+        }
+
+    def _trigger(self, percent: int, respond: Response) -> Trigger:
+        amount = Quantity(self.limit.value * percent / 100, self.limit.unit)
+        breach = Threshold(metric=self.metric, at_least=amount)
+        return Trigger(when=breach, respond=respond, notify=self.notify, runbook=self.runbook)

@@ -106,7 +106,8 @@ def _triggers(plan: Plan) -> Iterator[Found]:
         if name in first:
             yield at, f"found trigger {name!r} twice, expected every trigger to have a name of its own in the plan"
         first.setdefault(name, at)
-        yield from _judged(plan, at, trigger)
+        if at[0] != "quotas":  # its metric and limit are looked at where they are written
+            yield from _judged(plan, at, trigger)
         yield from each_known((*at, "notify"), "channel", trigger.notify, plan.channels)
         yield from ((at + inner, message) for inner, message in _response(plan, trigger))
     for index, name in enumerate(plan.decision_tree):

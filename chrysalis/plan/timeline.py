@@ -25,9 +25,9 @@ def timeline(plan: Plan) -> str:
                 at_s += step.spec.duration.total_seconds()
         lines.append("")
     lines.append(f"{format_duration(at_s)} at the least, without the time that gates and people take")
-    if plan.triggers:
+    if plan.lasting_triggers:
         lines += ["", "Watched all the while:"]
-        lines += [f"    {name}: {trigger.describe()}" for name, trigger in plan.triggers.items()]
+        lines += [f"    {name}: {trigger.describe()}" for name, trigger in plan.lasting_triggers.items()]
     return "\n".join(lines)
 
 

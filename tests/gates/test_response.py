@@ -112,6 +112,23 @@ def test_repeated_only_after_its_settling_time(age_s, expected):
     assert names(due([one], [made("reduce", NOW_S - age_s, settle_s=60)], NOW_S)) == expected
 
 
+def test_a_repeat_comes_after_what_was_not_made_yet():
+    fires = [firing("reduce", since_s=NOW_S - 500, settle_s=60), firing("throttle", since_s=NOW_S - 500)]
+    history = [made("reduce", NOW_S - 60, settle_s=60)]
+    assert names(due(fires, history, NOW_S)) == ["throttle"]
+    assert names(due(fires, [*history, made("throttle", NOW_S)], NOW_S + 1)) == ["reduce"]
+
+
+def test_one_that_fires_anew_is_no_repeat():
+    fires = [firing("reduce", since_s=NOW_S - 30, settle_s=60), firing("throttle", since_s=NOW_S - 500)]
+    assert names(due(fires, [made("reduce", NOW_S - 60, settle_s=60)], NOW_S)) == ["reduce"]
+
+
+def test_the_repeat_of_a_full_rollback_waits_for_nothing():
+    fires = [firing("roll back", since_s=NOW_S - 500, settle_s=60), firing("throttle", since_s=NOW_S - 500)]
+    assert names(due(fires, [made("roll back", NOW_S - 60, settle_s=60)], NOW_S)) == ["roll back"]
+
+
 @pytest.mark.parametrize(
     ("tree", "fires", "expected"),
     [

@@ -98,3 +98,16 @@ def test_a_metric_has_sides_when_its_query_asks_for_one(query: str, sided: bool)
     """By a placeholder or by a bound parameter."""
     text = changed('query: {canary: "SELECT 1"}', f"query: '{query}'")
     assert parse_plan(text, "plan.yaml").plan.metrics["users"].sided is sided
+
+
+def test_a_quota_is_watched_in_every_phase() -> None:
+    """At its two shares of the limit: one tells, the other responds."""
+    text = changed(
+        "limit: 1000count", "limit: 1000count, warn: 75%, stop: 90%, respond: {reduce_weight: {to: 0%}}, runbook: stop"
+    )
+    plan = parse_plan(text, "plan.yaml").plan
+    for phase in plan.phase_names:
+        watched = plan.triggers_at(phase)
+        assert watched["budget_warn"].describe() == "threshold users at least 750count: notify (warning)"
+        assert watched["budget_stop"].describe() == "threshold users at least 900count: reduce weight (warning)"
+        assert watched["budget_stop"].runbook == "stop"

@@ -85,6 +85,13 @@ UNITS = [
     ("gate", IN_ANY + "500ms}", IN_ANY + "5%}", "'%' (ratio), but the metric is in 'ms' (time)"),
     ("trigger", "{threshold: {metric: p99, above: 2s}}", "{threshold: {metric: p99, above: 2MB}}", "'MB' (size)"),
     ("ladder's unit", LADDER + "900ms}}", LADDER + "9x}}", "ladders.mode.rungs[1].enter.when.threshold"),
+    (
+        "quota's response",
+        "1000count",
+        "1000count, respond: {roll_back: {use: none}}",
+        "quotas.budget.respond.roll_back.use: found 'none'",
+    ),
+    ("quota's channel", "limit: 1000count", "limit: 1000count, notify: [nobody]", "quotas.budget.notify"),
     ("quota's unit", "limit: 1000count", "limit: 1000ms", "quotas.budget.limit: users: 1000ms is in 'ms' (time)"),
 ]
 TABLE = [*NAMES, *ORDER, *PEOPLE, *TIMES, *UNITS]

@@ -25,7 +25,7 @@ def done(step: str, within_s: float = 200.0) -> Move:
     return Move(f"done: {step}", until=lambda running: f"done {step}" in running.record(), within_s=within_s)
 
 
-def fault(**faults: float) -> Move:
+def fault(**faults: float | str) -> Move:
     """Faults of the new version."""
     return Move(f"!! {faults}", do=lambda running: running.fault(**faults))
 

@@ -118,7 +118,7 @@ class Running:
         self.result.seconds = round(time.time() - began, 1)
         return self.result
 
-    def fault(self, **faults: float) -> None:
+    def fault(self, **faults: float | str) -> None:
         """Switch faults of the new version on."""
         self.sandbox.fault("canary", **faults)
         self.fault_at = time.time()

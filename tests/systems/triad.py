@@ -53,10 +53,11 @@ def did(action: str, within_s: float = 90.0) -> Move:
 
 
 def traffic(region: str) -> Move:
-    """Until the control of the regions says so."""
+    """Until requests to the front door are answered there."""
 
     def goes(running: Running) -> bool:
-        return str(running.workspace.operator("regions").read()["regions"]["traffic"]) == region
+        answer = httpx.get(running.sandbox.fleet.control_url + "/gateway/health", trust_env=False)
+        return answer.is_success and answer.json()["region"] == region
 
     return Move(f"all traffic goes to {region}", until=goes)
 

@@ -30,7 +30,7 @@ class Stepped:
         self.token = ledger.take_token(self.id, "test", now=datetime.now(UTC))
 
     def run(self, name: str) -> str:
-        """Run the step of that name, or the first of that kind; returns what it says it did."""
+        """Run the step of that id or name, or the first of that kind; returns what it says it did."""
         planned = self._step(name)
         outcome = KINDS[planned.kind].task.fn(self.id, planned.id, self.token, planned.title)
         assert isinstance(outcome, Done)
@@ -45,4 +45,4 @@ class Stepped:
         return undo(Workspace.open(self.id, self.token), planned, planned.spec, entries[0].detail["before"])
 
     def _step(self, name: str) -> PlannedStep:
-        return next(step for step in self.plan.all_steps if name in (step.spec.name, step.kind))
+        return next(step for step in self.plan.all_steps if name in (step.id, step.spec.name, step.kind))

@@ -1,8 +1,8 @@
 """The control of a fleet: what operators call, by the contract of `chrysalis.targets.operator`.
 
 `python -m chrysalis.sandbox.fleet.control FOLDER VERSION`. Three targets: `/layers`, `/versions`, `/regions`, each with
-`/state` and `/operations`. It talks to the instances over HTTP; a restart is a real one: the process is ended, and the
-keeper starts it again.
+`/state` and `/operations`; what comes to `/gateway` is answered by the region to which traffic goes. It talks to the
+instances over HTTP; a restart is a real one: the process is ended, and the keeper starts it again.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from chrysalis.sandbox.files import JsonFile, write_json
+from chrysalis.sandbox.fleet.gateway import Gateway
 from chrysalis.sandbox.fleet.layout import FAULTS, LAYERS, OPTIONAL, Fleet
 from chrysalis.sandbox.redis import Redis
 from chrysalis.sandbox.state import read_state
@@ -307,7 +308,11 @@ class Control:
         return f"{self.storage / 1e9:.0f} GB of storage"
 
     async def activate_region(self, arguments: Arguments) -> str:
-        return f"{self._region(arguments.get('region'))} is ready to serve" + (" (drill)" if arguments.get("drill") else "")
+        region = self._region(arguments.get("region"))
+        found = await self.instances()
+        if not any(found[name] for name, where in self.fleet.regions.items() if where == region):
+            raise Refused(f"no instance of {region} answers")
+        return f"{region} is ready to serve" + (" (drill)" if arguments.get("drill") else "")
 
     async def redirect_traffic(self, arguments: Arguments) -> str:
         self.traffic = self._region(arguments.get("to"))
@@ -388,8 +393,10 @@ def create_app(fleet: Fleet, *, version: str) -> Starlette:
         up = None if control.redis is None else await asyncio.to_thread(control.redis.answers)
         return Response(_metrics({**FAULTS, **faults.read()}, up, control.storage), media_type="text/plain; version=0.0.4")
 
+    gateway = Gateway(fleet, control.client, lambda: control.traffic)
     return Starlette(
         routes=[
+            Route("/gateway/{path:path}", gateway.answer),
             Route("/{target:str}/state", state),
             Route("/{target:str}/operations", operations, methods=["POST"]),
             Route("/history", history),

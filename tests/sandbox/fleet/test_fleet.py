@@ -83,6 +83,13 @@ def asked(sandbox: Sandbox, query: str) -> list[dict[str, Any]]:
     return found
 
 
+def answered_in(sandbox: Sandbox) -> list[tuple[str, str]]:
+    """Region and instance that answer two requests to the front door, in order of the names."""
+    answers = [httpx.get(sandbox.fleet.control_url + "/gateway/health") for _ in range(2)]
+    assert all(one.json()["region"] == one.headers["x-region"] for one in answers)
+    return sorted((one.headers["x-region"], one.headers["x-instance"]) for one in answers)
+
+
 def test_layers_go_on_from_the_bottom_and_off_from_the_top(rollout: Stepped, fleet: Sandbox) -> None:
     """In whatever order the plan names them; repeated it switches nothing."""
     assert "R2, R1 on alpha: on" in rollout.run("two_on_alpha").replace("R1, R2", "R2, R1")
@@ -167,11 +174,25 @@ def test_one_that_drifts_is_seen_and_a_sync_brings_it_back(rollout: Stepped, fle
 
 
 def test_traffic_goes_to_the_other_region_and_back(rollout: Stepped, fleet: Sandbox) -> None:
-    regions = HttpOperator(fleet.fleet.control_url + "/regions")
+    """Every request to the front door is answered there, until it is moved back; the instances take turns."""
+    assert answered_in(fleet) == [("us-east", "alpha"), ("us-east", "beta")]
     assert rollout.run("west") == "all traffic goes to us-west"
-    assert regions.read()["regions"]["traffic"] == "us-west"
+    assert answered_in(fleet) == [("us-west", "gamma"), ("us-west", "gamma")]
     assert rollout.undo("west") == "all traffic goes to us-east again"
-    assert regions.read()["regions"]["traffic"] == "us-east"
+    assert answered_in(fleet) == [("us-east", "alpha"), ("us-east", "beta")]
+
+
+def test_no_traffic_goes_where_nobody_answers(rollout: Stepped, fleet: Sandbox) -> None:
+    """A region without an instance is not activated, and its requests fail until somebody moves the traffic."""
+    regions = HttpOperator(fleet.fleet.control_url + "/regions")
+    rollout.run("west")
+    fleet.stop_part("instance-gamma")
+    with pytest.raises(WriteRefused, match="no instance of us-west answers"):
+        regions.operate("activate", {"region": "us-west"}, SAME)
+    assert httpx.get(fleet.fleet.control_url + "/gateway/health").status_code == 503
+    rollout.undo("west")
+    assert httpx.get(fleet.fleet.control_url + "/gateway/health").status_code == 200
+    fleet.start_part("instance-gamma")
 
 
 def test_a_version_comes_up_beside_the_one_that_serves_and_is_stopped_again(rollout: Stepped, fleet: Sandbox) -> None:
