@@ -75,6 +75,7 @@ class Running:
         self.version = f"case-{time.time_ns() // 1_000_000}"
         self.result = Result(f"{system.plan}/{case.name}")
         self.fault_at: float | None = None
+        self._registered = False
         self.kept: dict[str, Any] = {}
         """What a move keeps for a later one."""
         self._authenticators, self._patience = people, patience
@@ -114,7 +115,8 @@ class Running:
                 self.sandbox.clear_faults("canary")
             if self.profile.settings.instances:
                 self.sandbox.fleet_fault()
-            self._free_the_canary()
+            if self._registered:
+                self._free_the_canary()
         self.result.seconds = round(time.time() - began, 1)
         return self.result
 
@@ -156,7 +158,7 @@ class Running:
         given = {"reason": "systems", "started_by": "ci", "speed": self.speed}
         name = self.system.plan
         rollout, _ = register(name, self.version, dry_run=False, again=False, **given)  # type: ignore[arg-type]
-        self.id = rollout.id
+        self.id, self._registered = rollout.id, True
         self._people = People(self.ledger, rollout, self.profile, self._authenticators, lambda _: None)
         prefect_api.start_run(f"rollout/{name}", {"plan": name, "version": self.version, **given}, self.id, [self.id])
 

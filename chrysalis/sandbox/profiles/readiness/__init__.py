@@ -10,6 +10,7 @@ from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
 
 DAYS_KEPT_S = 30 * 86_400.0
+CHANNELS = ("primary", "secondary", "oncall", "emergency", "deployment", "war_room", "users")
 HYBRID = {
     "CRYSTAL_MODE": "hybrid",
     "CRYSTAL_WEIGHT": "0.3",
@@ -36,6 +37,7 @@ def prepare(sandbox: Sandbox) -> Mapping[str, str]:
     surroundings.history(sandbox)
     return {
         **HYBRID,
+        **{f"CRYSTAL_{name.upper()}_URL": f"file:{sandbox.folder / 'channels' / name}.jsonl" for name in CHANNELS},
         **surroundings.tls_variables(sandbox),
         "KUBECONFIG": str(sandbox.folder / surroundings.KUBECONFIG),
         "BACKUPS": str(surroundings.backups(sandbox)),
