@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from chrysalis.targets.kubernetes_environment import DeploymentEnvironment
 
 Variables = Mapping[str, str]
+KUBECONFIG = "KUBECONFIG"
+"""The variable that names the file by which a Kubernetes client finds its cluster."""
 
 
 def router(plan: Plan, name: str, variables: Variables) -> TrafficRouter:
@@ -53,7 +55,7 @@ def router(plan: Plan, name: str, variables: Variables) -> TrafficRouter:
         case parts.Unleash(share=str(share)) as spec:
             return UnleashRouter(_unleash_of(spec, variables, where), share, stickiness=spec.stickiness)
         case parts.Kubernetes(route=str(route)) as spec:
-            return _http_route(spec.namespace, spec.context, route, spec.canary, spec.stable)
+            return _http_route(spec.namespace, spec.context, variables.get(KUBECONFIG), route, spec.canary, spec.stable)
         case other:
             wanted = "use envoy, haproxy, sql_flags, kubernetes with a route, or unleash with a share"
             raise SettingsError(f"{where} is a {type(other).__name__}, which routes no traffic; {wanted}")
@@ -68,7 +70,7 @@ def switchboard(plan: Plan, name: str, variables: Variables) -> Switchboard:
         case parts.SqlFlags() as spec:
             return _sql_flags(fill_in(spec.url, variables, where=where), spec.table)
         case parts.Kubernetes() as spec:
-            return _deployment(spec.namespace, spec.context, spec.deployment, spec.container)[0]
+            return _deployment(spec.namespace, spec.context, variables.get(KUBECONFIG), spec.deployment, spec.container)[0]
         case parts.Unleash() as spec:
             return UnleashSwitchboard(_unleash_of(spec, variables, where))
         case other:
@@ -93,7 +95,7 @@ def operator(plan: Plan, name: str, variables: Variables) -> Operator:
         case parts.Layers() | parts.Versions() | parts.Regions() as spec:
             return _operator(fill_in(spec.url, variables, where=where))
         case parts.Kubernetes() as spec:
-            return _deployment(spec.namespace, spec.context, spec.deployment, spec.container)[1]
+            return _deployment(spec.namespace, spec.context, variables.get(KUBECONFIG), spec.deployment, spec.container)[1]
         case other:
             raise SettingsError(f"{where} is a {type(other).__name__}, which has no operations by name")
 
@@ -202,19 +204,19 @@ def _unleash(url: str, token: str, project: str, environment: str, client_token:
 
 
 @cache
-def _cluster(namespace: str, context: str | None) -> "Cluster":
+def _cluster(namespace: str, context: str | None, kubeconfig: str | None) -> "Cluster":
     try:
         from chrysalis.targets.kubernetes_api import Cluster
     except ImportError as error:
         raise SettingsError(f"a kubernetes target needs its client ({error}); install chrysalis[kubernetes]") from error
-    return Cluster(namespace, context=context)
+    return Cluster(namespace, context=context, kubeconfig=kubeconfig)
 
 
 @cache
 def _deployment(
-    namespace: str, context: str | None, name: str, container: str | None
+    namespace: str, context: str | None, kubeconfig: str | None, name: str, container: str | None
 ) -> "tuple[DeploymentEnvironment, DeploymentOperator]":
-    cluster = _cluster(namespace, context)
+    cluster = _cluster(namespace, context, kubeconfig)
     from chrysalis.targets.kubernetes import DeploymentOperator
     from chrysalis.targets.kubernetes_environment import DeploymentEnvironment
 
@@ -222,8 +224,10 @@ def _deployment(
 
 
 @cache
-def _http_route(namespace: str, context: str | None, name: str, canary: str, stable: str) -> TrafficRouter:
-    cluster = _cluster(namespace, context)
+def _http_route(
+    namespace: str, context: str | None, kubeconfig: str | None, name: str, canary: str, stable: str
+) -> TrafficRouter:
+    cluster = _cluster(namespace, context, kubeconfig)
     from chrysalis.targets.kubernetes_route import HttpRouteRouter
 
     return HttpRouteRouter(cluster, name, canary=canary, stable=stable)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from chrysalis.effects.load_test import Load, LoadResult, run_load
+from chrysalis.effects.load_test import RAMP_S, Load, LoadResult, run_load
 from chrysalis.errors import StepFailed
 from chrysalis.plan import PlannedStep
 from chrysalis.plan.steps import LoadTest
@@ -20,17 +20,19 @@ SHORTEST_S = 5.0
 def run(workspace: Workspace, planned: PlannedStep, spec: LoadTest, before: Before) -> Done:
     """Raises StepFailed when a threshold does not hold, with what came back."""
     url = fill_in(spec.url, workspace.variables, where=planned.id)
+    duration_s = max(workspace.clock.real_span_s(spec.duration), SHORTEST_S)
     result = run_load(
         Load(
             url=url,
             users=spec.users,
-            duration_s=max(workspace.clock.real_span_s(spec.duration), SHORTEST_S),
+            duration_s=duration_s,
             headers=spec.headers,
             bodies=spec.bodies,
             expect_headers=spec.expect_headers,
             contains=spec.contains,
             pause_at_least_s=spec.pause_at_least.total_seconds(),
             pause_at_most_s=spec.pause_at_most.total_seconds(),
+            ramp_s=RAMP_S if spec.ramp is None else duration_s * (spec.ramp / spec.duration),
             timeout_s=spec.timeout.total_seconds(),
         )
     )

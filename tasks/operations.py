@@ -31,6 +31,8 @@ SCHEDULE = "schedule"
 """Who asks when the plan's clock does."""
 SIGNED_WITHIN_S, SIGNED_POLL_S = 86_400.0, 1.0
 """Real seconds that an operation waits for a signature whose rule has no limit, and between two looks."""
+LOOKS = frozenset({"checklist", "gate", "report", "smoke_test"})
+"""Kinds of steps that change nothing."""
 AGAIN_AFTER = timedelta(minutes=2)
 """How long the watch waits for an operation that it had started before it has it started again."""
 
@@ -79,7 +81,8 @@ def run(
     """Run an operation's steps in order; yields a line per step, and how long it took.
 
     A weight is only ever lowered here: the way up is the plan's. What the watch asked for or the plan has `scheduled` needs
-    nobody's permission, and what is scheduled goes on after the rollout completed.
+    nobody's permission, and what is scheduled goes on after the rollout completed. What only looks (`LOOKS`) may be run
+    after any end: that a rollback holds is confirmed when it is over.
 
     Raises SettingsError for an unknown operation, TargetError, NotAllowed once the rollout has ended, or when `by` may not.
     """
@@ -88,7 +91,8 @@ def run(
     if not scheduled and not any(one.by == by for one in asked):
         require("operate", by, rollout_id)
     require_known(workspace.plan, name, workspace.plan.operations, "operation")
-    if not workspace.rollout.active and not (scheduled and workspace.rollout.outcome == "completed"):
+    goes_on = scheduled and workspace.rollout.outcome == "completed"
+    if not workspace.rollout.active and not goes_on and not _only_looks(workspace, name):
         raise NotAllowed(f"{rollout_id} ended {workspace.rollout.outcome}; start a rollout, or change the target by hand")
     operation, began = workspace.plan.operations[name], time.monotonic()
     try:
@@ -103,6 +107,11 @@ def run(
         tell(workspace, "page", title, f"asked for by {by}: {error}", key=f"{rollout_id}:{title}:{time.time():.0f}")
         raise
     yield _finish(workspace, name, by, Took(time.monotonic() - began, operation.limit), asked)
+
+
+def _only_looks(workspace: Workspace, name: str) -> bool:
+    steps = workspace.plan.operation_steps(name)
+    return bool(steps) and all(step.kind in LOOKS for step in steps)
 
 
 def requests_for(workspace: Workspace, name: str) -> list[Request]:
@@ -168,7 +177,8 @@ def _run(workspace: Workspace, step: PlannedStep, name: str, by: str, perform: P
         _use_up(workspace, step, name)
     if isinstance(outcome, Waiting):
         workspace.ledger.close_wait(outcome.wait_id, "given up", now=utc_now(), by=by)
-        raise TargetUnavailable(f"operation {name}: {step.title}: {outcome.reason}; run it again when the target answers")
+        then = "what is open is settled" if outcome.kind == "checklist" else "the target answers"
+        raise TargetUnavailable(f"operation {name}: {step.title}: {outcome.reason}; run it again when {then}")
     workspace.ledger.record_action(
         rollout_id, None, actor=by, action=f"operation {name}", before=None, after=step.id, cause=by, now=utc_now()
     )

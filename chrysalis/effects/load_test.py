@@ -17,6 +17,7 @@ from chrysalis.errors import StepFailed
 
 GRACE_S = 60.0
 """Beyond the load's own duration: the process's start, and requests that were on their way at the end."""
+RAMP_S = 2.0
 FAILURES_SHOWN = 3
 
 
@@ -34,6 +35,8 @@ class Load:
     status: int = 200
     pause_at_least_s: float = 0.0
     pause_at_most_s: float = 0.0
+    ramp_s: float = RAMP_S
+    """The users come one after the other, and all of them are there after so long; a part of `duration_s`."""
     timeout_s: float = 10.0
 
 
@@ -50,6 +53,8 @@ class LoadResult:
     first_token_p95_ms: float | None
     """Of event streams: until the first event with something in it."""
     failures: Mapping[str, int]
+    most_at_once: int
+    """Requests that were under way at the same moment, as the sender saw it."""
 
     @property
     def failure_ratio(self) -> float:
@@ -58,7 +63,7 @@ class LoadResult:
 
     def __str__(self) -> str:
         rate = self.requests / self.seconds if self.seconds else 0.0
-        said = f"{self.requests:,} requests, {rate:,.0f}/s"
+        said = f"{self.requests:,} requests, {rate:,.0f}/s, at most {self.most_at_once:,} at once"
         said += f", p50 {self.p50_ms:.0f}, p95 {self.p95_ms:.0f}, p99 {self.p99_ms:.0f} ms"
         if self.first_token_p95_ms is not None:
             said += f", first token p95 {self.first_token_p95_ms:.0f} ms"
@@ -91,4 +96,5 @@ def run_load(load: Load) -> LoadResult:
     p50, p95, p99 = (float(one) for one in np.percentile(latencies, (50, 95, 99)))
     tokens = told["first_token_ms"]
     first = float(np.percentile(tokens, 95)) if tokens else None
-    return LoadResult(latencies.size, told["failed"], told["seconds"], p50, p95, p99, first, told["failures"])
+    counted = told["failures"], told["most_at_once"]
+    return LoadResult(latencies.size, told["failed"], told["seconds"], p50, p95, p99, first, *counted)

@@ -22,8 +22,7 @@ import gevent  # noqa: E402
 from locust import FastHttpUser, between, task  # noqa: E402
 from locust.env import Environment  # noqa: E402
 
-SPAWN_WITHIN_S = 2.0
-"""All users are there after so long, however many."""
+POLL_S = 0.1
 
 
 class Measured:
@@ -33,6 +32,22 @@ class Measured:
         self.latencies_ms = array("d")
         self.first_token_ms = array("d")
         self.failures: Counter[str] = Counter()
+        self.begun = self.under_way = self.most_at_once = 0
+
+    def begin(self) -> None:
+        """A request is under way."""
+        self.begun += 1
+        self.under_way += 1
+        self.most_at_once = max(self.most_at_once, self.under_way)
+
+    def end(self, latency_ms: float, first_s: float | None, why: str) -> None:
+        """It has ended, or was cut off; `why` is empty when all was as expected."""
+        self.under_way -= 1
+        self.latencies_ms.append(latency_ms)
+        if first_s is not None:
+            self.first_token_ms.append(first_s * 1000)
+        if why:
+            self.failures[why] += 1
 
     def as_json(self, seconds: float) -> str:
         told = {
@@ -40,6 +55,7 @@ class Measured:
             "first_token_ms": list(self.first_token_ms),
             "failures": dict(self.failures.most_common(20)),
             "failed": self.failures.total(),
+            "most_at_once": self.most_at_once,
             "seconds": seconds,
         }
         return json.dumps(told)
@@ -62,25 +78,29 @@ def user_class(job: dict[str, Any], measured: Measured) -> type[FastHttpUser]:
             method = "POST" if bodies else "GET"
             began = time.perf_counter()
             first_s, why = None, ""
-            with self.client.request(
-                method,
-                job["url"],
-                headers=job["headers"],
-                data=random.choice(bodies) if bodies else None,  # noqa: S311 - which body comes next is no secret
-                stream=True,
-                catch_response=True,
-            ) as response:
-                try:
-                    first_s = _read(response, began)
-                    why = _wrong(response, expected, job)
-                except Exception as error:  # an answer that breaks off is a failure like any other
-                    why = f"the answer broke off ({type(error).__name__})"
-                response.success()
-            measured.latencies_ms.append((time.perf_counter() - began) * 1000)
-            if first_s is not None:
-                measured.first_token_ms.append(first_s * 1000)
-            if why:
-                measured.failures[why] += 1
+            measured.begin()
+            try:
+                with self.client.request(
+                    method,
+                    job["url"],
+                    headers=job["headers"],
+                    data=random.choice(bodies) if bodies else None,  # noqa: S311 - which body comes next is no secret
+                    stream=True,
+                    catch_response=True,
+                ) as response:
+                    try:
+                        first_s = _read(response, began)
+                        why = _wrong(response, expected, job)
+                    except Exception as error:  # an answer that breaks off is a failure like any other
+                        why = f"the answer broke off ({type(error).__name__})"
+                    response.success()
+            except gevent.GreenletExit:
+                # The end stops users who pause; one of them may have gone on by then, and that says nothing of the service.
+                if time.perf_counter() - began < job["timeout_s"]:
+                    measured.under_way -= 1
+                    raise
+                why = f"no whole answer within {job['timeout_s']:g} s"
+            measured.end((time.perf_counter() - began) * 1000, first_s, why)
 
     return LoadUser
 
@@ -122,8 +142,10 @@ def main() -> None:
     environment = Environment(user_classes=[user_class(job, measured)], stop_timeout=job["timeout_s"])
     runner = environment.create_local_runner()
     began = time.perf_counter()
-    runner.start(job["users"], spawn_rate=max(1.0, job["users"] / SPAWN_WITHIN_S))
+    runner.start(job["users"], spawn_rate=job["users"] / job["ramp_s"])
     gevent.sleep(job["duration_s"])
+    while measured.begun < job["users"] and time.perf_counter() - began < job["duration_s"] + job["timeout_s"]:
+        gevent.sleep(POLL_S)  # a machine that is busy sends them later than it should
     seconds = time.perf_counter() - began
     runner.quit()
     print(measured.as_json(seconds))  # noqa: T201

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 
 from chrysalis.clock import utc_now
@@ -75,7 +76,8 @@ class People:
             self._enter_surveys()
         for wait in self._ledger.waits(self._id):
             if wait.is_open and wait.kind == "sign_off" and wait.pauses and (wait.id, wait.pauses) not in self._answered:
-                self._sign(wait)
+                with suppress(prefect_api.PrefectUnavailable):  # the form is pressed again at the next look
+                    self._sign(wait)
             if wait.is_open and wait.kind == "checklist":
                 self._attest(wait)
 

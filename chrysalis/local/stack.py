@@ -25,7 +25,7 @@ from chrysalis.settings import CHECKOUT
 
 SERVER_TIMEOUT_S = 240.0
 DEPLOY_TIMEOUT_S = 300.0
-WATCH_TIMEOUT_S = 240.0
+WATCH_TIMEOUT_S = 600.0
 POOL = "chrysalis"
 WORKER = "local"
 PREFECT = str(Path(sys.executable).with_name("prefect"))

@@ -1,5 +1,6 @@
 """Kinds of steps that ask the service itself: a smoke test of single requests, a load test with thresholds."""
 
+from datetime import timedelta
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -46,6 +47,9 @@ class LoadTest(Step):
     contains: str = ""
     pause_at_least: Duration = Field(default="0s", validate_default=True)
     pause_at_most: Duration = Field(default="0s", validate_default=True)
+    ramp: Duration | None = Field(
+        default=None, description="all users are there after so long; 2s of real time when not given"
+    )
     timeout: Duration = Field(default="10s", validate_default=True)
     p50: Quantity | None = None
     p95: Quantity | None = None
@@ -65,4 +69,6 @@ class LoadTest(Step):
             raise ValueError(f"failures is {self.failures}, expected a share such as 1%")
         if self.pause_at_most < self.pause_at_least:
             raise ValueError("pause_at_most is less than pause_at_least")
+        if self.ramp is not None and not timedelta(0) < self.ramp <= self.duration:
+            raise ValueError("ramp must be more than 0s and at most the duration")
         return self

@@ -35,6 +35,7 @@ BUCKETS_MS = (
     5000,
     10000,
 )
+MOST_WAITING = 20_000
 _MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 
@@ -79,6 +80,8 @@ def _cluster(name: str, port: int) -> dict[str, Any]:
         "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
+        # Requests beyond the connections wait their turn; Envoy's own limit of 1,024 answers all others with 503.
+        "circuit_breakers": {"thresholds": [{"max_pending_requests": MOST_WAITING, "max_requests": MOST_WAITING}]},
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}],

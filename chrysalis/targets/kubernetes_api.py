@@ -45,19 +45,21 @@ HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
 
 
 class Cluster:
-    """One namespace. Who we are comes from KUBECONFIG (`context` of it), or from the pod's service account."""
+    """One namespace. Who we are comes from a kubeconfig (`context` of it; `kubeconfig`, else KUBECONFIG of the process), or
+    from the pod's service account."""
 
     def __init__(
         self,
         namespace: str = "default",
         *,
         context: str | None = None,
+        kubeconfig: str | None = None,
         timeout_s: float = 10.0,
         configuration: client.Configuration | None = None,
     ) -> None:
         self.namespace = namespace
         self._timeout_s = timeout_s
-        api = client.ApiClient(configuration or _configured(context))
+        api = client.ApiClient(configuration or _configured(context, kubeconfig))
         self._objects = client.CustomObjectsApi(api)
         self._core = client.CoreV1Api(api)
 
@@ -183,10 +185,10 @@ def refuse_stale(found: Object, stamp: Stamp, where: str) -> None:
         )
 
 
-def _configured(context: str | None) -> client.Configuration:
+def _configured(context: str | None, kubeconfig: str | None) -> client.Configuration:
     made = client.Configuration()
     try:
-        file = os.environ.get("KUBECONFIG")  # read now: the client reads it when it is imported
+        file = kubeconfig or os.environ.get("KUBECONFIG")  # read now: the client reads it when it is imported
         if context is None and file is None:
             config.load_config(client_configuration=made)  # type: ignore[no-untyped-call]
         else:

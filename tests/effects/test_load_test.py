@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -17,7 +17,7 @@ from tests.metrics.servers import Asked, Reply, serving
 
 
 def small(url: str, **given: Any) -> Load:
-    return Load(url=url, users=3, duration_s=1.0, pause_at_least_s=0.02, pause_at_most_s=0.03, **given)
+    return Load(**{"url": url, "users": 3, "duration_s": 1.0, "pause_at_least_s": 0.02, "pause_at_most_s": 0.03, **given})
 
 
 @contextmanager
@@ -77,6 +77,26 @@ def test_what_is_not_as_expected_is_a_failure_with_its_reason(path: str, expecte
     assert list(result.failures) == [why]
 
 
+def test_what_is_under_way_at_once_is_counted() -> None:
+    """The server answers nobody before all three asked."""
+    all_of_them = threading.Barrier(3)
+
+    def reply(_: Asked) -> Reply:
+        all_of_them.wait(20)
+        return Reply(body=b"{}")
+
+    with serving(reply) as server:
+        result = run_load(small(server.url, ramp_s=0.5, pause_at_least_s=60.0, pause_at_most_s=60.0))
+    assert (result.requests, result.failed, result.most_at_once) == (3, 0, 3)
+
+
+def test_users_come_one_after_the_other() -> None:
+    """Of three users, who come over as many minutes, the first alone is there in two seconds."""
+    with voice() as url:
+        result = run_load(small(url, ramp_s=180.0, timeout_s=1.0, pause_at_least_s=60.0, pause_at_most_s=60.0))
+    assert result.requests == 1
+
+
 def test_nobody_listens(closed_port: int) -> None:
     """Each try is a failure, and the test ends in time."""
     result = run_load(small(f"http://127.0.0.1:{closed_port}/"))
@@ -122,13 +142,52 @@ def test_the_first_token_of_an_event_stream_is_timed_when_it_comes() -> None:
     assert result.p50_ms >= 400
 
 
+class Dripper(BaseHTTPRequestHandler):
+    """An event stream that does not end by itself."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        with suppress(OSError):
+            while not self.server.over.wait(0.1):  # type: ignore[attr-defined]
+                self.wfile.write(b": wait\n\n")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent."""
+
+
+def test_what_the_end_cuts_off_is_a_failure() -> None:
+    """An answer that goes on and on is not forgotten."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Dripper)
+    server.over = threading.Event()  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        result = run_load(small(f"http://127.0.0.1:{server.server_address[1]}/", ramp_s=0.5, timeout_s=0.5))
+    finally:
+        server.over.set()  # type: ignore[attr-defined]
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert (result.requests, dict(result.failures)) == (3, {"no whole answer within 0.5 s": 3})
+
+
 def test_a_user_that_cannot_be_is_told() -> None:
     with pytest.raises(StepFailed, match="exit code 1"):
         run_load(small("http://127.0.0.1:1/", expect_headers={"x": "("}))
 
 
 def result(**changes: Any) -> LoadResult:
-    given = {"p50_ms": 100.0, "p95_ms": 704.0, "p99_ms": 900.0, "first_token_p95_ms": None, "failures": {}, **changes}
+    given = {
+        "p50_ms": 100.0,
+        "p95_ms": 704.0,
+        "p99_ms": 900.0,
+        "first_token_p95_ms": None,
+        "failures": {},
+        "most_at_once": 10,
+        **changes,
+    }
     return LoadResult(requests=1000, failed=10, seconds=10.0, **given)
 
 
@@ -157,6 +216,8 @@ def test_thresholds_are_kept_exactly(limits: dict[str, str], verdict: Verdict, r
         ({"p95": "1%"}, "p95 is 1%, expected a time"),
         ({"failures": "3ms"}, "failures is 3ms, expected a share"),
         ({"p95": "1s", "pause_at_least": "2s", "pause_at_most": "1s"}, "pause_at_most is less"),
+        ({"p95": "1s", "ramp": "2s"}, "ramp must be more than 0s and at most the duration"),
+        ({"p95": "1s", "ramp": "0s"}, "ramp must be more than 0s and at most the duration"),
     ],
 )
 def test_a_load_test_that_makes_no_sense_is_refused(fields: dict[str, str], said: str) -> None:

@@ -17,7 +17,6 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
-from chrysalis.errors import ChrysalisError
 from chrysalis.local.people import ENROLLED_BY, Authenticators
 from chrysalis.local.stack import Stack, StackSettings
 from chrysalis.sandbox.profiles import Profile, load_profile, profile_names
@@ -84,11 +83,7 @@ def _cases(system: System, cases: list[Case], profile: Profile, sandbox: Sandbox
     for case in cases:
         say(f"\n── {system.plan}/{case.name} ──")
         running = Running(system, case, profile, sandbox, people, say, patience=patience)
-        try:
-            result = running.play()
-        except ChrysalisError as error:
-            result = running.result
-            result.troubles.append(f"it broke: {error}")
+        result = running.play()
         results.append(result)
         say(_line(result))
     return results

@@ -11,6 +11,8 @@ from typing import Any
 
 import psycopg
 
+from chrysalis.cli_common import wake
+from chrysalis.errors import ChrysalisError
 from chrysalis.ledger import Ledger, Rollout
 from chrysalis.local.people import Authenticators, People
 from chrysalis.local.stack import Say
@@ -73,6 +75,7 @@ class Running:
         self.version = f"case-{time.time_ns() // 1_000_000}"
         self.result = Result(f"{system.plan}/{case.name}")
         self.fault_at: float | None = None
+        self._registered = False
         self.kept: dict[str, Any] = {}
         """What a move keeps for a later one."""
         self._authenticators, self._patience = people, patience
@@ -104,14 +107,15 @@ class Running:
             self._moves()
             self._end()
             self._look_back(began)
-        except CaseFailed as failure:
-            self.result.troubles.append(str(failure))
+        except (CaseFailed, ChrysalisError) as failure:
+            self.result.troubles.append(str(failure) if isinstance(failure, CaseFailed) else f"it broke: {failure}")
             self._give_up()
         finally:
             self._heal()
             if self.profile.settings.instances:
                 self.sandbox.fleet_fault()
-            self._free_the_canary()
+            if self._registered:
+                self._free_the_canary()
         self.result.seconds = round(time.time() - began, 1)
         return self.result
 
@@ -141,6 +145,15 @@ class Running:
         self.sandbox.fleet_fault(**faults)
         self.fault_at = self.fault_at or time.time()
 
+    def reject(self, person: str, comment: str) -> str:
+        """Refuse the sign-off that is waited for, as the command line does; returns its title."""
+        planned, _ = approve.pending(self.workspace)
+        offered = Code(self._authenticators.code(person))
+        approve.sign(self.workspace, planned.id, person, decision="reject", comment=comment, door="cli", offered=offered)
+        self._authenticators.used(person, offered.digits)
+        wake(self.rollout, f"{person} signed")
+        return planned.title
+
     def record(self) -> list[str]:
         """What happened, by time: `done canary.staff`, `watch: make_safe {…} → {…}`, `page: title`."""
         titles = {step.id: f"{step.phase}.{step.title}" for step in self.plan.all_steps}
@@ -160,7 +173,7 @@ class Running:
         given = {"reason": "systems", "started_by": "ci", "speed": self.speed}
         name = self.system.plan
         rollout, _ = register(name, self.version, dry_run=False, again=False, **given)  # type: ignore[arg-type]
-        self.id = rollout.id
+        self.id, self._registered = rollout.id, True
         self._people = People(self.ledger, rollout, self.profile, self._authenticators, lambda _: None)
         prefect_api.start_run(f"rollout/{name}", {"plan": name, "version": self.version, **given}, self.id, [self.id])
 

@@ -27,7 +27,7 @@ class Case:
 
     name: str
     moves: tuple[Move, ...] = ()
-    outcome: Literal["completed", "rolled_back", "aborted"] = "rolled_back"
+    outcome: Literal["completed", "rolled_back", "rejected", "aborted"] = "rolled_back"
     order: tuple[str, ...] = ()
     """Lines that the record must have, one after another."""
     never: tuple[str, ...] = ()

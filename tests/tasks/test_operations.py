@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from chrysalis.clock import utc_now
+from chrysalis.errors import NotAllowed
 from chrysalis.ledger import Request
 from tasks import approve, operations
 from tasks.chosen_rollback import Took, asked_by_name, begins, rollback_name, took
@@ -17,6 +18,7 @@ from tasks.prefect_api import PrefectUnavailable
 from tasks.rolling_back import ask, enter
 from tasks.sentry import Sentry
 from tasks.workspace import Workspace, open_ledger
+from tests.metrics.servers import Reply, serving
 from tests.tasks.stepping import Stepped
 
 PLAN = """
@@ -33,6 +35,7 @@ triggers:
 operations:
   mend: {title: Mend it, when: down, automatic: true, limit: 5m, steps: [{notify: {name: mended, message: mended}}]}
   look: {title: Look at it, when: down, steps: [{notify: looked}]}
+  ask: {title: Ask it, steps: [{smoke_test: {requests: [{url: "${SERVICE_URL}/health"}]}}]}
   go_deep: {title: All the way, rollback: deep}
   restore: {title: Put it back, steps: [{sign_off: {rule: sure, question: "Really?"}}, {notify: restored}]}
 rollbacks: {full: {}, deep: {limit: 30m, steps: [{notify: deep}]}}
@@ -150,3 +153,13 @@ def test_the_time_is_counted_from_when_it_was_asked_for() -> None:
 )
 def test_a_limit_is_said(seconds: float, said: str) -> None:
     assert str(Took(seconds, timedelta(minutes=5))).endswith(said)
+
+
+def test_what_only_looks_may_be_run_after_the_end_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    stepped = Stepped(PLAN)
+    with serving(lambda _: Reply(body=b"{}")) as server:
+        monkeypatch.setenv("SERVICE_URL", server.url)
+        open_ledger().set_state(stepped.id, stepped.token, state="ended", outcome="rolled_back", now=utc_now())
+        assert list(operations.run(stepped.id, "ask", "ci"))[-1].startswith("ask done in")
+        with pytest.raises(NotAllowed, match="ended rolled_back"):
+            list(operations.run(stepped.id, "look", "ci"))

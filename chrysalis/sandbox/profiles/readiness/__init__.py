@@ -10,6 +10,7 @@ from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
 
 DAYS_KEPT_S = 30 * 86_400.0
+CHANNELS = ("primary", "secondary", "oncall", "emergency", "deployment", "war_room", "users")
 HYBRID = {
     "CRYSTAL_MODE": "hybrid",
     "CRYSTAL_WEIGHT": "0.3",
@@ -36,7 +37,9 @@ def prepare(sandbox: Sandbox) -> Mapping[str, str]:
     surroundings.history(sandbox)
     return {
         **HYBRID,
+        **{f"CRYSTAL_{name.upper()}_URL": f"file:{sandbox.folder / 'channels' / name}.jsonl" for name in CHANNELS},
         **surroundings.tls_variables(sandbox),
+        "KUBECONFIG": str(sandbox.folder / surroundings.KUBECONFIG),
         "BACKUPS": str(surroundings.backups(sandbox)),
         "SERVICE_ALERT_RULES": str(surroundings.alert_rules(sandbox)),
         "SERVICE_ASSET_URL": sandbox.state.urls["service"] + "/assets/app.js",
@@ -49,7 +52,7 @@ PROFILE = Profile(
     speed=80_000,
     settings=SandboxSettings(service="maia", rate_rps=60, retention_s=DAYS_KEPT_S),
     service="chrysalis.sandbox.profiles.readiness.service:Guarded",
-    parts=surroundings.tls_front,
+    parts=surroundings.parts,
     prepare=prepare,
     surveys={"user_feedback": 0.87, "complaints": 2},
     incident=canary_fault("hybrid.first_week", "30 % errors in Crystal at 30 %", error_rate=0.3),

@@ -5,6 +5,7 @@ characters; own origins only; a token against forged requests. What a user wrote
 """
 
 import html
+import json
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from chrysalis.sandbox.service.extension import Extension, Handler
+from chrysalis.sandbox.service.recorder import now
 
 if TYPE_CHECKING:
     from chrysalis.sandbox.service.app import Service
@@ -35,6 +37,9 @@ class Guarded(Extension):
     def routes(self) -> list[tuple[str, str, Handler]]:
         return [("GET", "/assets/app.js", self.asset), ("POST", "/api/observe", self.observe)]
 
+    async def live(self) -> None:
+        self._log("info", "serving")
+
     async def asset(self, _: Request) -> Response:
         """As the CDN hands it out."""
         headers = {"x-cache": "HIT", "cache-control": f"public, max-age={YEAR_S}, immutable"}
@@ -43,17 +48,25 @@ class Guarded(Extension):
     async def observe(self, request: Request) -> Response:
         """Take a text of a user's, if it may be taken."""
         if (origin := request.headers.get("origin")) not in (None, ORIGIN):
-            return _refused(403, f"origin {origin} is foreign")
+            return self._refused(403, f"origin {origin} is foreign")
         if request.headers.get(TOKEN_HEADER) != "sandbox":
-            return _refused(403, "no token")
+            return self._refused(403, "no token")
         if not self._lets_in(request.headers.get("x-user-id", "anonymous"), time.monotonic()):
-            return _refused(429, "too many requests")
+            return self._refused(429, "too many requests")
         body = await _json(request)
         if body is None or not isinstance(body.get("text"), str):
-            return _refused(422, "expected an object with a text")
+            return self._refused(422, "expected an object with a text")
         if len(body["text"]) > MOST_CHARACTERS:
-            return _refused(422, f"{len(body['text'])} characters > at most {MOST_CHARACTERS}")
+            return self._refused(422, f"{len(body['text'])} characters > at most {MOST_CHARACTERS}")
         return JSONResponse({"text": html.escape(body["text"])}, headers=self.service.headers)
+
+    def _refused(self, code: int, why: str) -> JSONResponse:
+        self._log("warning", f"refused with {code}: {why}")
+        return JSONResponse({"error": why}, code)
+
+    def _log(self, level: str, message: str) -> None:
+        said = {"at": now().isoformat(), "level": level, "version": self.service.behaviour.version, "message": message}
+        print(json.dumps(said), flush=True)  # noqa: T201 - the process's log
 
     def _lets_in(self, user: str, now: float) -> bool:
         mine = self._of_user.setdefault(user, deque())
@@ -67,10 +80,6 @@ class Guarded(Extension):
         mine.append(now)
         self._of_all.append(now)
         return True
-
-
-def _refused(code: int, why: str) -> JSONResponse:
-    return JSONResponse({"error": why}, code)
 
 
 async def _json(request: Request) -> dict[str, Any] | None:

@@ -18,11 +18,13 @@ from chrysalis.sandbox.install import ensure_prometheus
 from chrysalis.sandbox.layout import SIDES, Layout
 from chrysalis.sandbox.parts import Part, answers_tcp
 from chrysalis.sandbox.ports import free_ports
+from chrysalis.sandbox.profiles.readiness import cluster
 from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
 
 HISTORY = timedelta(hours=49)
 HISTORY_STEP_S = 15
+KUBECONFIG = "kubeconfig.json"
 MOMENT = timedelta(milliseconds=200)
 _TABLES = """
 ALTER TABLE system_health ENABLE ROW LEVEL SECURITY;
@@ -122,17 +124,30 @@ def metrics_of(url: str) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^(\w+) ([0-9.e+]+)$", text, re.MULTILINE)}
 
 
-# ── TLS ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── further parts ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def tls_front(layout: Layout) -> list[Part]:
+def parts(layout: Layout) -> list[Part]:
+    """What listens besides."""
+    return [_tls_front(layout), _cluster(layout)]
+
+
+def _cluster(layout: Layout) -> Part:
+    """The API server of the cluster that the Deployment is in."""
+    (port,) = free_ports(1)
+    cluster.write_kubeconfig(layout.folder / KUBECONFIG, port)
+    command = (sys.executable, "-m", cluster.__name__, str(layout.folder), str(port))
+    return Part("cluster", command, lambda: answers_tcp(port))
+
+
+def _tls_front(layout: Layout) -> Part:
     """A server that shows a certificate of the sandbox's own authority, as the public host does."""
     folder = layout.folder / "tls"
     tls.make_certificates(folder)
     (port,) = free_ports(1)
     (folder / "port").write_text(str(port))
     command = (sys.executable, "-m", "chrysalis.sandbox.tls", str(folder), str(port))
-    return [Part("tls", command, lambda: answers_tcp(port))]
+    return Part("tls", command, lambda: answers_tcp(port))
 
 
 def tls_variables(sandbox: Sandbox) -> dict[str, str]:
@@ -140,5 +155,5 @@ def tls_variables(sandbox: Sandbox) -> dict[str, str]:
     folder = sandbox.folder / "tls"
     return {
         "SERVICE_HOST": f"{tls.HOST}:{(folder / 'port').read_text()}",
-        "SSL_CERT_FILE": str(folder / tls.AUTHORITY),
+        "TLS_AUTHORITY": str(folder / tls.AUTHORITY),
     }
