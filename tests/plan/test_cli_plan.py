@@ -23,7 +23,7 @@ def test_sound_plans_are_counted(tmp_path: Path) -> None:
     """A line for each on standard output, exit code 0."""
     file = write(tmp_path, "a.yaml")
     result = runner.invoke(app, ["check", file])
-    assert (result.exit_code, result.stdout) == (0, f"{file}: sound: 2 phases, 15 steps, 3 triggers\n")
+    assert (result.exit_code, result.stdout) == (0, f"{file}: sound: 2 phases, 15 steps, 5 triggers\n")
 
 
 def test_all_problems_of_all_files_at_once(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_all_problems_of_all_files_at_once(tmp_path: Path) -> None:
     worse = write(tmp_path, "c.yaml", changed("set_weight: 100%", "set_weight: 130%"))
     result = runner.invoke(app, ["check", good, bad, worse, str(tmp_path / "no.yaml")])
     assert result.exit_code == 1
-    assert result.stdout.splitlines() == [f"{good}: sound: 2 phases, 15 steps, 3 triggers"]
+    assert result.stdout.splitlines() == [f"{good}: sound: 2 phases, 15 steps, 5 triggers"]
     first, second, third = result.stderr.splitlines()
     assert first.startswith(f"{bad}:18:11: metrics.users.source: found 'helth'")
     assert second.startswith(f"{worse}:86:9: phases[1].steps[1].set_weight: found '130%'")

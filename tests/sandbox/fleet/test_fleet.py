@@ -193,6 +193,7 @@ def test_no_traffic_goes_where_nobody_answers(rollout: Stepped, fleet: Sandbox) 
     rollout.undo("west")
     assert httpx.get(fleet.fleet.control_url + "/gateway/health").status_code == 200
     fleet.start_part("instance-gamma")
+    until(lambda: regions.read()["down"] == [])
 
 
 def test_a_version_comes_up_beside_the_one_that_serves_and_is_stopped_again(rollout: Stepped, fleet: Sandbox) -> None:
