@@ -18,6 +18,7 @@ RNG = np.random.default_rng(20)
 CALM = 200 + RNG.normal(0, 1, 60)
 ALSO_CALM = 200 + RNG.normal(0, 1, 60)
 SLOWER = ALSO_CALM + 60
+NAN = float("nan")
 PASS, INCONCLUSIVE, FAIL = Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL
 
 
@@ -146,6 +147,7 @@ def test_the_stable_sides_time_before_the_canary_is_history() -> None:
         (errors(), both_sides([0.1] * 9, [0.1] * 9, metric="errors", unit="ratio"), "requests of stable: was not measured"),
         (errors(), observed_rates(ratios(0.1, 9), ratios(0.1, 9), requests_unit="ms"), "requests in 'ms' cannot be counted"),
         (errors(), observed_rates(ratios(0.1, 9), ratios(0.1, 9), unit="ms"), "ms"),
+        (errors(), observed_rates(np.full(60, 0.1), np.tile([0.1, NAN, NAN], 20)), "errors: 20 of 60 moments"),
     ],
 )
 def test_what_was_not_measured_is_inconclusive(condition: Sequential, observations: Observations, reason: str) -> None:
@@ -155,11 +157,81 @@ def test_what_was_not_measured_is_inconclusive(condition: Sequential, observatio
     assert reason in finding.reason
 
 
+@pytest.mark.parametrize("effect", ["0.5", "50%", "0.5ratio"])
+def test_a_relative_effect_is_a_share_in_any_form(effect: str) -> None:
+    """Of the stable side's mean."""
+    finding = latency(minimum_relative_effect=effect).judge(both_sides(CALM.tolist(), SLOWER.tolist()), NOW_S)
+    assert finding.verdict is PASS
+    assert finding.numbers["minimum_effect"] == pytest.approx(CALM.mean() / 2)
+
+
+def test_half_of_the_moments_are_enough() -> None:
+    """Those with a value on both sides."""
+    canary = [value if place % 2 == 0 else None for place, value in enumerate(ALSO_CALM)]
+    finding = latency().judge(both_sides(CALM.tolist(), canary), NOW_S)
+    assert finding.verdict is PASS
+    assert finding.numbers["n"] == 30
+
+
+def test_without_requests_the_stable_side_counts_since_the_split() -> None:
+    """Another share of the traffic is another difference: the samples that are asked for are the ones that are judged."""
+    observations = {
+        Selector("p95", "canary", constant_split=True): series_until_now(ALSO_CALM.tolist(), unit="ms"),
+        Selector("p95", "stable", constant_split=True): series_until_now(CALM.tolist(), unit="ms"),
+        Selector("p95", "stable"): series_until_now((CALM / 2).tolist(), unit="ms"),
+    }
+    assert latency().judge(observations, NOW_S).verdict is PASS
+
+
+@pytest.mark.parametrize("cut", ["errors", "requests"])
+def test_history_reaches_as_far_back_again_as_the_window(cut: str) -> None:
+    """Forty minutes of canary, eighty of the stable side; what only one of the two metrics has is none."""
+    stable, canary = np.append(np.tile([0.0, 0.02], 15), ratios(0.005, 30)), ratios(0.006, 30)
+    options = SequentialOptions(control_requests=2e4, experiment_requests=2e4)
+    observations = observed_rates(stable, canary)
+    found = errors(over="40m").judge(observations, NOW_S)
+    assert found.numbers == pytest.approx(sequential_test(stable, canary, options).numbers())
+    shorter = observations[Selector(cut, "stable")].window(start_s=NOW_S - 1800, end_s=NOW_S)
+    short = {**observations, Selector(cut, "stable"): shorter}
+    less = errors(over="40m").judge(short, NOW_S)
+    assert less.numbers == pytest.approx(sequential_test(stable[-30:], canary, options).numbers())
+
+
+def test_history_is_paired_at_the_spacing_of_the_sides() -> None:
+    """A canary that is sampled every two minutes; of the stable side, sampled each minute, the later sample counts."""
+    stable, canary = np.append(np.tile([0.0, 0.01, 0.02, 0.03], 15), ratios(0.005, 20)), ratios(0.006, 10)
+    times = NOW_S - 120.0 * np.arange(9, -1, -1)
+    observations = {
+        **observed_rates(stable, canary),
+        Selector("errors", "canary"): Series.of(zip(times, canary, strict=True), unit="ratio", interval_s=120.0),
+        Selector("requests", "canary"): Series.of([(at, 2e4) for at in times], unit="count", interval_s=120.0),
+    }
+    expected = sequential_test(stable[1::2], canary, SequentialOptions(control_requests=2e4, experiment_requests=2e4))
+    assert errors().judge(observations, NOW_S).numbers == pytest.approx(expected.numbers())
+
+
+@pytest.mark.parametrize(
+    ("condition", "observations", "reason"),
+    [
+        (latency(), both_sides([1e308] * 60, [-1e308] * 60), "too large to subtract"),
+        (errors(), observed_rates(ratios(0.1, 9), ratios(0.1, 9), requests=1e308, requests_unit="/s"), "no interval"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_numbers_beyond_floats_are_inconclusive_without_a_warning(
+    condition: Sequential, observations: Observations, reason: str
+) -> None:
+    """The log of a rollout holds no line of numpy's."""
+    finding = condition.judge(observations, NOW_S)
+    assert finding.verdict is INCONCLUSIVE
+    assert reason in finding.reason
+
+
 def test_finding_carries_name_mode_and_numbers() -> None:
     """As every condition does."""
     finding = latency(name="latency", mode="warn").judge(both_sides(CALM.tolist(), SLOWER.tolist()), NOW_S)
     assert (finding.name, finding.mode) == ("latency", Mode.WARN)
-    assert finding.reason.startswith("p95: canary − stable")
+    assert finding.reason.startswith("p95: canary − stable 60.1 ms, ")
     assert set(finding.numbers) == {"estimate", "lower", "upper", "minimum_effect", "n", "n_effective"}
 
 
@@ -167,8 +239,8 @@ def test_finding_carries_name_mode_and_numbers() -> None:
     ("fields", "error"),
     [
         ({"minimum_relative_effect": "5ms"}, "is a share of the stable side"),
-        ({"minimum_relative_effect": "0%"}, "must be above 0"),
-        ({"minimum_effect": "-3ms"}, "must be above 0"),
+        ({"minimum_relative_effect": "0%"}, "error, minimum_relative_effect 0% must be above 0"),
+        ({"minimum_effect": "-3ms"}, "error, minimum_effect -3ms must be above 0"),
         ({"alpha": 0}, "greater than 0"),
         ({"alpha": 0.5}, "less than or equal to 0.2"),
     ],
