@@ -58,6 +58,14 @@ def test_where_rounding_could_matter_nothing_is_guessed(scale):
     assert pair_differences._between_guesses(control, experiment, (100, 20_000)) is None
 
 
+@pytest.mark.parametrize("rank", [7123, 13435])
+def test_a_difference_that_rounding_put_on_the_other_side_of_a_guess_is_not_lost(rank, monkeypatch):
+    monkeypatch.setattr(pair_differences, "_REACH", 1)
+    rng = np.random.default_rng(0)
+    control, experiment = (np.sort(np.repeat([0.1, 1e6], 70) + 1e-6 * rng.random(140)) for _ in range(2))
+    assert differences_at(control, experiment, (rank,)) == plain(control, experiment, (rank,))
+
+
 @pytest.mark.parametrize("side", [0, 1])
 @pytest.mark.parametrize(("place", "value"), [(0, -1e15), (-1, 1e15)])
 def test_rounding_is_that_of_the_largest_value(side, place, value):
