@@ -102,6 +102,13 @@ def test_large_samples_take_a_fraction_of_the_memory_of_all_pairs(kind, size):
     assert most < size * size * control.itemsize / 4
 
 
+@pytest.mark.parametrize("rank", range(6))
+def test_counting_finds_every_difference_the_ends_too(rank):
+    control, experiment = np.array([1.0, 20.0]), np.array([0.5, 3.0, 9.0])
+    found = pair_differences.difference_by_counting(control, experiment, rank)
+    assert [found] == pytest.approx(plain(control, experiment, [rank]))
+
+
 def test_up_to_a_million_pairs_they_are_exact():
     rng = np.random.default_rng(5)
     control, experiment = (np.sort(SAMPLES["normal"](rng, 1000)) for _ in range(2))
