@@ -91,7 +91,7 @@ def _limits(scales: list[FloatArray], *, alpha: float) -> tuple[float, float, fl
     total = total_now - _RHO * total_before
     mean = (_PULL * total + _START * first) / curvature
     least = squares_now - 2 * _RHO * products + _RHO_SQUARED * squares_before + _START * first**2 - curvature * mean**2
-    least = np.maximum(least, 1e-12 * n)
+    least = np.maximum(least, 1e-12)
     log_likelihood = (_LOG_START - n * np.log(least)) / 2
     best = log_likelihood.max(axis=1, keepdims=True)
     most = np.exp((_LOG_START - 2 * best + crossed) / n)
@@ -104,7 +104,7 @@ def _limits(scales: list[FloatArray], *, alpha: float) -> tuple[float, float, fl
 @lru_cache(maxsize=256)
 def _by_size(sizes: tuple[int, ...], alpha: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """What depends on the number of points alone: that number, the curvature of S(m) for each rho, and c(n)."""
-    n = np.array(sizes, dtype=np.float64)[:, None]
+    n = np.array(sizes)[:, None]
     crossed = 2 * math.log(1 / alpha) + np.log(1 + n / _TUNED_TO_POINTS) + _SMALL_SAMPLE_COST
     return n, (n - 1) * _PULL_SQUARED + _START, crossed
 

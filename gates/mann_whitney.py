@@ -59,19 +59,19 @@ def smallest_p_value(control_size: int, experiment_size: int) -> float:
     return 2.0 / math.comb(control_size + experiment_size, control_size)
 
 
-def _won(control: FloatArray, experiment: FloatArray, *, ties: bool = True) -> float:
+def _won(control: FloatArray, experiment: FloatArray) -> float:
     """The pairs in which `experiment` is the higher, ties counted half; exact."""
-    below = int(control.searchsorted(experiment, side="left").sum())
-    not_above = int(control.searchsorted(experiment, side="right").sum()) if ties else below
+    below = int(control.searchsorted(experiment).sum())
+    not_above = int(control.searchsorted(experiment, side="right").sum())
     return (below + not_above) / 2
 
 
 def _p_value(control: FloatArray, experiment: FloatArray, tied: float) -> float:
-    distance = abs(_won(control, experiment, ties=tied > 0) - control.size * experiment.size / 2)
+    distance = abs(_won(control, experiment) - control.size * experiment.size / 2)
     sigma = _sigma(control.size, experiment.size, tied)
     if sigma == 0:
         return 1.0
-    return min(1.0, 2.0 * _NORMAL.cdf(-max(distance - 0.5, 0.0) / sigma))
+    return 2.0 * _NORMAL.cdf(-max(distance - 0.5, 0.0) / sigma)
 
 
 def _sigma(control_size: int, experiment_size: int, tied: float) -> float:

@@ -89,7 +89,7 @@ def _between_guesses(control: FloatArray, experiment: FloatArray, ranks: tuple[i
                 break
             value = float(written[place])
             if not low + slack < value < high - slack:
-                break
+                return None
             found.append(value)
         first = after
     return found if len(found) == len(ranks) else None
@@ -120,6 +120,6 @@ def difference_by_counting(control: FloatArray, experiment: FloatArray, rank: in
     """Bisection down to neighbouring floats on how many differences are at most a given one; O(n log n), no matrix."""
     low, high = float(experiment[0] - control[-1]), float(experiment[-1] - control[0])
     while low < (middle := low / 2 + high / 2) < high:
-        at_most = control.size * experiment.size - int(np.searchsorted(control, experiment - middle, side="left").sum())
+        at_most = control.size * experiment.size - int(np.searchsorted(control, experiment - middle).sum())
         low, high = (low, middle) if at_most > rank else (middle, high)
     return high

@@ -12,7 +12,7 @@ at again and again its false alarms explode (`benchmarks/judges.py` measures it)
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from math import isfinite, isnan
+from math import isfinite, isnan, nan
 from typing import Literal, Self
 
 import numpy as np
@@ -223,9 +223,7 @@ def _classify(control: FloatArray, experiment: FloatArray, options: RankSumOptio
         return RankSumResult(label, f"no data of the {missing}", critical=options.critical, **sizes)
     control, experiment = np.sort(control), np.sort(experiment)
     if control.size == experiment.size and bool((control == experiment).all()):
-        return RankSumResult(
-            Label.PASS, "both sides hold the same values", False, 0.0, 0.0, 0.0, 1.0, 1.0, float("nan"), **sizes
-        )
+        return RankSumResult(Label.PASS, "both sides hold the same values", False, 0.0, 0.0, 0.0, 1.0, 1.0, **sizes)
     if control.size == experiment.size == 1:
         return RankSumResult(Label.ERROR, "one sample a side cannot be ranked", critical=options.critical, **sizes)
     shift = location_shift(control, experiment, confidence=options.confidence)
@@ -252,7 +250,7 @@ def _classify(control: FloatArray, experiment: FloatArray, options: RankSumOptio
 def _mean_ratio(control: FloatArray, experiment: FloatArray) -> float:
     """NaN, which Kayenta then ignores, when either mean is zero."""
     mean_control, mean_experiment = float(control.sum()) / control.size, float(experiment.sum()) / experiment.size
-    return mean_experiment / mean_control if mean_control and mean_experiment else float("nan")
+    return mean_experiment / mean_control if mean_control and mean_experiment else nan
 
 
 def _label(shift: Shift, effect: float, options: RankSumOptions) -> Label:

@@ -93,7 +93,6 @@ class Sequential(Condition):
         unit = sides.stable.unit
         try:
             options = self._options(unit)
-            scale = 1.0 if self.requests is None else Quantity(1.0, unit).to("ratio")
         except UnitError as mismatch:
             return self.unknown(str(mismatch))
         if self.requests is None:
@@ -106,6 +105,7 @@ class Sequential(Condition):
         if isinstance(counted, str):
             return self.unknown(counted)
         try:
+            scale = Quantity(1.0, unit).to("ratio")
             per_sample = [np.array([[scale], [_requests_per_value(one)]]) for one in (counted.stable, counted.canary)]
         except UnitError as mismatch:
             return self.unknown(str(mismatch))
@@ -113,10 +113,10 @@ class Sequential(Condition):
         if too_few := _too_few_paired(pairs.rows.shape[1], pairs.missing):
             return self.unknown(f"{self.metric}: {too_few}")
         past = paired_in_time(sides.stable, counted.stable, interval_s=pairs.interval_s)
-        before = past.rows.compress(past.slots < pairs.slots[0], axis=1) * per_sample[0]
-        stable = pairs.rows[:2] * per_sample[0]
-        canary = pairs.rows[2:] * per_sample[1]
         with np.errstate(all="ignore"):
+            before = past.rows.compress(past.slots < pairs.slots[0], axis=1) * per_sample[0]
+            stable = pairs.rows[:2] * per_sample[0]
+            canary = pairs.rows[2:] * per_sample[1]
             return self._found(judge_rates(stable, canary, before, options))
 
     def _options(self, unit: str) -> SequentialOptions:

@@ -120,10 +120,10 @@ def judge_rates(stable: FloatArray, canary: FloatArray, history: FloatArray, opt
     )
     if stable.shape[1] == 0:
         return unknown("no interval with requests on both sides")
-    if max(float(side[0].max(initial=0.0)) for side in (stable, canary, history)) > 1:
+    if any((side[0] > 1).any() for side in (stable, canary, history)):
         return unknown("an error ratio above 1: with `requests`, values are the share of requests that failed")
     sides = Counts(stable[0], stable[1]), Counts(canary[0], canary[1])
-    past = Counts(history[0], history[1]) if history.shape[1] else None
+    past = Counts(history[0], history[1])
     effect = options.effect(sides[0].cautious_rate, default_relative=DEFAULT_RELATIVE_RATE_EFFECT)
     return _decide(rate_difference(*sides, past, alpha=options.alpha, effect=effect), effect, options.worse, "ratio")
 

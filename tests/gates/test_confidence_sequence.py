@@ -157,10 +157,17 @@ def test_a_slow_wave_is_worth_few_points() -> None:
         ([0.0] * 30, "do not vary"),
         ([7.25] * 30, "do not vary"),
         ([1e12 + 1e-5 * place for place in range(30)], "do not vary"),
+        ([1.0 + 5e-10 * (-1) ** place for place in range(30)], "do not vary"),
     ],
 )
 def test_refuses_what_says_nothing(values: list[float], reason: str) -> None:
-    """Too few, or all the same but for rounding."""
-    found = autocorrelated_mean(np.array(values), alpha=0.01)
+    """Too few, or all the same but for rounding; without a warning of numpy's."""
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
+        found = autocorrelated_mean(np.array(values), alpha=0.01)
     assert isinstance(found, str)
     assert reason in found
+
+
+def test_more_than_rounding_is_variation() -> None:
+    """Twice the billionth that is refused has an interval."""
+    assert interval_of(np.array([1.0 + 2e-9 * (-1) ** place for place in range(30)])).lower < 1.0

@@ -126,6 +126,13 @@ def test_p_value_is_that_of_scipy(control: list[float], experiment: list[float])
     assert p_value == pytest.approx(1.0 if math.isnan(theirs) else theirs, rel=1e-6)
 
 
+@pytest.mark.parametrize(("control", "experiment"), [([1.0], [2.0, 3.0]), ([1.0], [2.0]), ([1.0, 1.0], [2.0])])
+def test_p_value_of_very_few_samples_is_that_of_scipy(control: list[float], experiment: list[float]) -> None:
+    """Where the variance is below 1."""
+    theirs = stats.mannwhitneyu(experiment, control, method="asymptotic").pvalue
+    assert location_shift(as_array(control), as_array(experiment), confidence=0.98).p_value == pytest.approx(theirs)
+
+
 @settings(max_examples=100, deadline=None)
 @given(control=few_values, experiment=few_values)
 def test_superiority_is_the_share_of_pairs_won(control: list[float], experiment: list[float]) -> None:

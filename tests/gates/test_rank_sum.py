@@ -54,6 +54,9 @@ NAN = math.nan
         ([0.0, 1.0, 1.0, 1.0, 1.0], [1.0] * 5, {"worse": "lower"}, Label.PASS),
         ([], [1.0, 2.0, 3.0], {}, Label.NODATA),
         ([1.0, 2.0, 3.0], [], {}, Label.NODATA),
+        ([1.0, 2.0, 3.0], [NAN] * 9, {}, Label.NODATA),
+        ([math.inf] * 9, [1.0, 2.0, 3.0], {"nan": "replace"}, Label.NODATA),
+        ([1e308] * 9, [-1e308] * 9, {}, Label.ERROR),
         ([], [1.0], {"must_have_data": True}, Label.NODATA_FAIL_METRIC),
         ([], [1.0], {"must_have_data": True, "critical": True}, Label.NODATA),
         ([2.0] * 9, [1.0] * 9, {}, Label.HIGH),
@@ -94,6 +97,8 @@ def test_tolerance_is_a_share_of_the_estimate() -> None:
         (KAYENTA_TWENTY, {"critical": True, "critical_increase": 2.5}, False),
         ([value / 2 for value in KAYENTA_BASELINE], {"critical": True, "critical_decrease": 0.4}, False),
         ([value / 2 for value in KAYENTA_BASELINE], {"critical": True, "critical_decrease": 0.6}, True),
+        ([2 * value for value in KAYENTA_BASELINE], {"critical": True, "critical_increase": 2.0}, True),
+        ([value / 2 for value in KAYENTA_BASELINE], {"critical": True, "critical_decrease": 0.5}, True),
         (KAYENTA_TEN, {"critical": True}, False),
         ([], {"critical": True}, True),
     ],
@@ -138,6 +143,8 @@ def test_outlier_limits_are_kayentas_percentiles() -> None:
     inside = np.append(values, [140.0, -40.0])
     assert rank_sum_test(values, inside, RankSumOptions(outlier_factor=1.3)).n_experiment == 103
     assert rank_sum_test(values, values, RankSumOptions(outlier_factor=1e-9)).n_experiment == 99
+    for high, kept in ((126.0, 102), (127.0, 101)):
+        assert rank_sum_test(values, np.append(values, high), RankSumOptions(outlier_factor=1.0)).n_experiment == kept
 
 
 @pytest.mark.parametrize(("measure", "none"), [("cles", 0.5), ("mean_ratio", 1.0)])
@@ -182,13 +189,27 @@ def test_result_of_a_shift() -> None:
         ([1.0], [], "no data of the experiment"),
         ([1.0], [2.0], "one sample a side cannot be ranked"),
         ([1e308] * 9, [-1e308] * 9, "the values are too large to subtract from each other"),
+        ([-1.7e308, 1.0, 2.0, 3.0], [2.0, 3.0, 4.0, 1.7e308], "the values are too large to subtract from each other"),
+        ([1.7e308, 1.0, 2.0, 3.0], [2.0, 3.0, 4.0, -1.7e308], "the values are too large to subtract from each other"),
     ],
 )
 def test_says_why_there_is_no_label(control: list[float], experiment: list[float], reason: str) -> None:
-    """With the sizes, and critical where the metric is."""
-    result = rank_sum_test(np.array(control), np.array(experiment), RankSumOptions(critical=True))
+    """With the sizes, critical where the metric is, and without a warning of numpy's."""
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
+        result = rank_sum_test(np.array(control), np.array(experiment), RankSumOptions(critical=True))
     assert (result.reason, result.critical) == (reason, True)
     assert (result.n_control, result.n_experiment) == (len(control), len(experiment))
+
+
+def test_small_integers_and_none_are_numbers_too() -> None:
+    """Arrays as they come: bytes do not wrap around, None is a missing value."""
+    fewer, more = np.arange(10, dtype=np.uint8), np.arange(200, 210, dtype=np.uint8)
+    assert rank_sum_test(more, fewer).estimate == -200.0
+    holes: Any = np.array([None, *KAYENTA_TEN], dtype=object)
+    assert (
+        rank_sum_test(np.array(KAYENTA_BASELINE), holes).as_json()
+        == rank_sum_test(np.array(KAYENTA_BASELINE), np.array(KAYENTA_TEN)).as_json()
+    )
 
 
 any_number = st.floats(allow_nan=True, allow_infinity=True)

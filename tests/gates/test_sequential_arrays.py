@@ -107,13 +107,18 @@ def test_a_longer_control_is_history() -> None:
         ([0.5] * 9, [0.5] * 9, rates(0.0), "no interval with requests on both sides"),
         ([0.5] * 9, [0.5] * 9, rates(NAN), "no interval with requests on both sides"),
         ([0.5] * 9, [50.0] * 9, rates(), "an error ratio above 1"),
+        ([0.5] * 9 + [1.5], [0.5] * 10, rates(), "an error ratio above 1"),
+        ([1.5] + [0.5] * 9, [0.5] * 9, rates(), "an error ratio above 1"),
+        ([0.5] * 9, [0.5] * 9, rates(1e15), "no interval with requests on both sides"),
+        (1.5e308 + CALM * 1e300, 1.5e308 + ALSO_CALM * 1e300, None, "the values are too large to compute with"),
     ],
 )
 def test_says_why_it_cannot_tell(
     control: Sequence[float], experiment: Sequence[float], options: SequentialOptions | None, reason: str
 ) -> None:
-    """Never an exception, never a verdict."""
-    result = sequential_test(np.array(control), np.array(experiment), options)
+    """Never an exception, a warning or a verdict."""
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
+        result = sequential_test(np.array(control), np.array(experiment), options)
     assert result.verdict is INCONCLUSIVE
     assert reason in result.reason
     assert result.as_json()["estimate"] is None
@@ -132,12 +137,48 @@ def test_result_shows_both_operands() -> None:
     assert result.numbers()["n"] == 60
 
 
-def test_an_interval_that_one_side_misses_is_left_out() -> None:
-    """And only that one: NaN, no requests, fewer than one request."""
+def test_result_in_json_has_every_number() -> None:
+    """The same as the fields; without a unit the reason shows bare numbers."""
+    result = sequential_test(CALM, SLOWER)
+    numbers = {name: getattr(result, name) for name in ("estimate", "lower", "upper", "minimum_effect", "n", "n_effective")}
+    assert result.as_json() == {"verdict": "FAIL", "reason": result.reason, **numbers}
+    assert result.reason.startswith("canary − stable 60.1, valid-at-every-look interval ")
+
+
+@pytest.mark.parametrize(
+    ("control", "experiment", "worse"), [(CALM, SLOWER, "higher"), (SLOWER, CALM, "lower"), (SLOWER, CALM, "either")]
+)
+def test_a_limit_exactly_at_the_effect_is_within(control: FloatArray, experiment: FloatArray, worse: Any) -> None:
+    """FAIL only beyond the effect that matters, PASS up to it."""
+    found = sequential_test(control, experiment, SequentialOptions(worse=worse))
+    near, far = sorted((abs(found.lower), abs(found.upper)))
+    verdicts = [
+        sequential_test(control, experiment, SequentialOptions(worse=worse, minimum_effect=effect)).verdict
+        for effect in (np.nextafter(near, 0), near, np.nextafter(far, 0), far)
+    ]
+    assert verdicts == [FAIL, INCONCLUSIVE, INCONCLUSIVE, PASS]
+
+
+def test_small_integers_and_none_are_numbers_too() -> None:
+    """Arrays as they come: bytes do not wrap around, None is a missing value."""
+    fewer, more = np.tile([10, 12, 11], 10), np.tile([210, 213, 208], 10)
+    expected = sequential_test(fewer.astype(float), more.astype(float), SequentialOptions(worse="either"))
+    found = sequential_test(more.astype(np.uint8), fewer.astype(np.uint8), SequentialOptions(worse="either"))
+    assert found.estimate == -expected.estimate
+    holes: Any = np.array([None, *CALM], dtype=object)
+    assert sequential_test(holes, np.append(1.0, SLOWER)) == sequential_test(CALM, SLOWER)
     stable, canary = ratios(0.005, 6), ratios(0.015, 6)
-    requests = np.full(6, 20_000.0)
+    requests: Any = [None, *[20_000] * 5]
+    options = SequentialOptions(control_requests=requests, experiment_requests=requests)
+    assert sequential_test(stable, canary, options) == sequential_test(stable[1:], canary[1:], rates())
+
+
+def test_an_interval_that_one_side_misses_is_left_out() -> None:
+    """And only that one: NaN, no requests, fewer than one request, a ratio that is infinite."""
+    stable, canary = ratios(0.005, 7), ratios(0.015, 7)
+    requests = np.full(7, 20_000.0)
     holes, stable_holes = requests.copy(), requests.copy()
-    holes[1], holes[2], stable_holes[3] = NAN, 0.5, 0.0
+    holes[1], holes[2], stable_holes[3], canary[6] = NAN, 0.5, 0.0, math.inf
     result = sequential_test(stable, canary, SequentialOptions(control_requests=stable_holes, experiment_requests=holes))
     kept = [0, 4, 5]
     assert result == sequential_test(stable[kept], canary[kept], rates())
