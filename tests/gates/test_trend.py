@@ -205,3 +205,23 @@ def test_samples_that_allow_no_slope_are_inconclusive():
     with np.errstate(all="ignore"):
         found = spec.judge(canary(m=Series.of(samples, unit="MB", interval_s=60.0)), 1e-319)
     assert (found.verdict, found.reason) == (INCONCLUSIVE, "m: no slope can be computed from its samples")
+
+
+def test_what_is_said_of_a_trend():
+    found = judge(100 + STEPS, **{"is": "rising", "within": "5%"})
+    assert found.reason == "m changed by 60 MB (60 MB to 60 MB at 0.95 confidence) over 1h: is rising, margin 6.475 MB"
+    expected = {"change": 60.0, "lower": 60.0, "upper": 60.0, "margin": 6.475, "level": 129.5}
+    assert found.numbers == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("now_s", "stale_after", "reason"),
+    [
+        (NOW_S + 120, "1m", "m: stale, newest sample 2m old > at most 1m"),
+        (NOW_S + 200, None, "m: a gap of 3m20s > at most 3m, for a trend over 1h"),
+    ],
+)
+def test_a_trend_of_old_samples_is_inconclusive(now_s, stale_after, reason):
+    spec = condition("trend", metric="m", over="1h", stale_after=stale_after, **{"is": "rising"})
+    found = spec.judge(canary(m=every_minute((100.0 + STEPS).tolist(), unit="MB")), now_s)
+    assert (found.verdict, found.reason) == (INCONCLUSIVE, reason)
