@@ -82,7 +82,7 @@ SYSTEM = System(
             (at("foundation.components", 200.0), taken_back(DMITRI)),
             order=("begun rollback", "done undo foundation.header", "done undo foundation.schema", "done rollback.verify"),
         ),
-        breach("coherence_low_in_hybrid", "hybrid.at_30", "crystal_below_threshold", weight(30), coherence=0.2),
+        breach("coherence_low_in_hybrid", "hybrid.at_30", "coherence_collapse", weight(30), coherence=0.2),
         breach("slow_in_hybrid", "hybrid.at_50", "crystal_below_threshold", weight(50), latency_ms=1_300),
         breach("coherence_collapses_in_transition", "transition.at_70", "coherence_collapse", weight(70), coherence=0.2),
         breach("errors_very_high_in_transition", "transition.at_70", "error_rate_high", weight(70), error_rate=0.3),
