@@ -57,8 +57,7 @@ def total(values: FloatArray) -> float:
     try:
         return math.fsum(values.tolist())
     except OverflowError:
-        scaled = math.fsum((values * _SCALE).tolist())
-        return scaled / _SCALE if abs(scaled) < 1.0e290 else math.copysign(math.inf, scaled)
+        return math.fsum((values * _SCALE).tolist()) / _SCALE
 
 
 def mean(values: FloatArray) -> float:
@@ -76,7 +75,7 @@ def quantile(values: FloatArray, share: float) -> float:
     high = min(low + 1, values.size - 1)
     ordered = np.partition(values, (low, high))
     part = place - low
-    return float(ordered[low]) if part == 0 else float(ordered[low]) * (1 - part) + float(ordered[high]) * part
+    return float(ordered[low]) * (1 - part) + float(ordered[high]) * part
 
 
 def increase(values: FloatArray) -> float:
@@ -99,4 +98,4 @@ def rate_per_s(series: Series) -> float | None:
 
 def rate_unit(unit: str) -> str:
     """The unit of a rate of a counter in `unit`: events become `/s`, bytes `B/s`."""
-    return "/s" if unit in ("", "count") else f"{unit}/s"
+    return "/s" if unit == "count" else f"{unit}/s"

@@ -89,7 +89,7 @@ class Trend(Condition):
             return self.unknown(f"{self.metric}: {uncovered}, for a trend over {format_duration(self.over)}")
         newer = int(seen.times_s.searchsorted(now_s - over_s / 2, side="right"))
         try:
-            slope, margin, verdict = self._decide(seen, newer)
+            slope, margin, verdict = self._decide(seen.times_s, seen.values, seen.unit, newer)
         except UnitError as error:
             return self.unknown(f"{self.metric}: {error}")
         change, low, high = slope.slope * over_s, slope.lower * over_s, slope.upper * over_s
@@ -125,22 +125,22 @@ class Trend(Condition):
         for index in known.nonzero()[0]:
             first, last, half = key = int(seen.first[index]), int(seen.last[index]), int(newer[index])
             if key not in verdicts:
-                inside = Series(series.times_s[first:last], series.values[first:last], series.unit, series.interval_s)
+                times_s, values = series.times_s[first:last], series.values[first:last]
                 try:
-                    verdicts[key] = self._decide(inside, half)[2]
+                    verdicts[key] = self._decide(times_s, values, series.unit, half)[2]
                 except UnitError:
                     return None
             known[index] = verdicts[key] is not Verdict.INCONCLUSIVE
             passed[index] = verdicts[key] is Verdict.PASS
         return known, passed
 
-    def _decide(self, seen: Series, newer: int) -> tuple[Slope, float, Verdict]:
+    def _decide(self, times_s: FloatArray, values: FloatArray, unit: str, newer: int) -> tuple[Slope, float, Verdict]:
         """The slope, the margin of the change, and what they say; the newer half begins at `newer`. Raises UnitError."""
         over_s = self.over.total_seconds()
-        slope = robust_slope(seen.times_s, seen.values, self.confidence)
-        margin = self._margin_at(slope.level, seen.unit)
+        slope = robust_slope(times_s, values, self.confidence)
+        margin = self._margin_at(slope.level, unit)
         low, high = slope.lower * over_s, slope.upper * over_s
-        if any(isnan(number) for number in (slope.slope * over_s, low, high, margin)):
+        if any(isnan(number) for number in (slope.slope, low, high, margin)):
             return slope, margin, Verdict.INCONCLUSIVE
         yes = no = False
         match self.is_:
@@ -151,7 +151,7 @@ class Trend(Condition):
             case "flat":
                 yes, no = low >= -margin and high <= margin, low > margin or high < -margin
             case "unbounded":
-                yes = low > margin and self._rises(seen.times_s[newer:], seen.values[newer:])
+                yes = low > margin and self._rises(times_s[newer:], values[newer:])
                 no = not yes
         return slope, margin, Verdict.PASS if yes else Verdict.FAIL if no else Verdict.INCONCLUSIVE
 

@@ -71,7 +71,7 @@ def paired_in_time(*series: Series, interval_s: float | None = None) -> Paired:
 
     `interval_s` is the longest spacing among them unless given.
     """
-    interval_s = interval_s or max((one.interval_s for one in series), default=0.0)
+    interval_s = interval_s or max(one.interval_s for one in series)
     slots = _slots(series, interval_s)
     if all(slot is slots[0] for slot in slots[1:]) and (slots[0][1:] > slots[0][:-1]).all():
         values = np.array([one.values for one in series])
@@ -129,8 +129,6 @@ def _finite(slots: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArr
     """The finite values and their intervals; the last one of each interval."""
     usable = np.isfinite(values)
     slots, values = slots[usable], values[usable]
-    if slots.size == 0:
-        return slots, values
     newer = slots[1:] > slots[:-1]
     if newer.all():
         return slots, values

@@ -116,7 +116,7 @@ def test_every_reference_is_needed_and_compared(against, selector):
 
 
 def test_a_baseline_is_taken_whole_however_old_and_by_its_median():
-    spec = Comparison.model_validate({"metric": "m", "against": "baseline:legacy", "at_most": "0ms"})
+    spec = Comparison.model_validate({"metric": "m", "against": "baseline:legacy", "within": "0ms"})
     old = every_minute([1.0, 100.0, 100.0, math.nan, 900.0], now_s=NOW_S - 1e7)
     seen = {Selector("m", "canary"): every_minute([100.0]), Selector("m", "all", 0.0, "legacy"): old}
     assert spec.judge(seen, NOW_S).passed

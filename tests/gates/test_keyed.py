@@ -62,3 +62,9 @@ def test_the_schema_shows_each_kind_under_its_key(kind):
     assert [choice["required"] for choice in choices] == [["fast"], ["named"]]
     assert all(choice["type"] == "object" and choice["additionalProperties"] is False for choice in choices)
     assert "$ref" in choices[0]["properties"]["fast"]
+
+
+def test_an_unknown_kind_is_an_error_of_its_own_type(kind):
+    with pytest.raises(ValidationError) as caught:
+        kind.validate_python({"slow": {}})
+    assert [error["type"] for error in caught.value.errors()] == ["unknown_kind"]

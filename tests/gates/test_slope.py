@@ -72,3 +72,24 @@ def test_slope_and_limits_are_those_of_the_papers_with_ties_and_correlation(poin
     values[:2] = 0.0, 1.0
     found = robust_slope(np.arange(float(points)), values, confidence)
     assert (found.slope, found.lower, found.upper) == pytest.approx(written_out(values.tolist(), confidence))
+
+
+@pytest.mark.parametrize("points", [192, 288])
+def test_noise_within_a_stretch_is_gone_from_its_median(points):
+    each = points // 96
+    sizes = np.random.default_rng(points).uniform(10, 30, 96)
+    noise = np.outer(sizes, [1.0, -1.0, 0.0][:each]).ravel()
+    found = robust_slope(np.arange(float(points)), np.arange(points) // each + noise, 0.95)
+    assert (found.slope, found.lower, found.upper) == pytest.approx((1 / each, 1 / each, 1 / each))
+
+
+def test_the_level_of_a_long_series_is_not_that_of_its_outliers():
+    values = 100 + np.arange(288.0)
+    values[::3] -= 1e4
+    assert robust_slope(np.arange(288.0), values, 0.95).level == pytest.approx(244, abs=1.5)
+
+
+def test_small_noise_on_a_high_level_is_noise():
+    noise = np.random.default_rng(5).normal(0, 1, 60).cumsum() / 100
+    alone, high = (robust_slope(60.0 * np.arange(60.0), level + noise, 0.8) for level in (0.0, 1e6))
+    assert (high.lower, high.upper) == pytest.approx((alone.lower, alone.upper), rel=1e-3)

@@ -18,7 +18,7 @@ from gates.threshold import Threshold
 from gates.trend import Trend
 from gates.verdict import Verdict
 from gates.window import held
-from tests.gates.strategies import NOW_S, any_series, canary
+from tests.gates.strategies import NOW_S, any_series, canary, every_minute
 
 BOUNDS = [{"below": 5}, {"at_most": 5}, {"above": 3}, {"at_least": 3}, {"between": [3, 5]}]
 STATISTICS = ("mean", "median", "min", "max", "p90", "p0", "p100")
@@ -129,6 +129,8 @@ def test_other_comparisons_are_judged_one_by_one(fields, alone):
         (8388608.3, 8388608.1, {"at_least": 0.2}),
         (0.3, 0.1, {"at_most": 0.2}),
         (0.3, 0.1, {"at_least": 0.2}),
+        (0.0, 0.0, {"at_least": 0.0}),
+        (0.0, 0.0, {"at_most": "5%"}),
     ],
 )
 def test_exactly_at_the_limit_as_it_is_written_is_kept(value, reference, bound):
@@ -179,7 +181,7 @@ def test_counts_all_at_once_are_one_by_one(bound, samples_are, values, gaps, sta
         assert told is None
 
 
-@pytest.mark.parametrize("value", [0.1, 1e300], ids=["no whole number", "too large"])
+@pytest.mark.parametrize("value", [0.1, 1e300, 2.0**52], ids=["no whole number", "too large", "just too large"])
 def test_counts_that_do_not_add_up_exactly_are_judged_one_by_one(value):
     series = Series.of([(NOW_S, value)], unit="count", interval_s=60.0)
     assert Count(metric="m", over="10m", at_most=3).at_moments(canary(m=series), np.array([NOW_S])) is None
@@ -191,7 +193,7 @@ def test_counts_that_do_not_add_up_exactly_are_judged_one_by_one(value):
     step=st.sampled_from([-1.0, 0.0, 0.02, 1.0]),
     gaps=st.lists(st.sampled_from([1] * 12 + [2, 6]), min_size=40, max_size=40),
     within=st.sampled_from(["5%", "30%", "2ms", "1pp"]),
-    stale_after=st.sampled_from([None, "30m"]),
+    stale_after=st.sampled_from([None, "1m", "30m"]),
 )
 def test_trends_all_at_once_are_one_by_one(kind, values, step, gaps, within, stale_after):
     spec = Trend(metric="m", over="10m", within=within, min_samples=6, stale_after=stale_after, **{"is": kind})
@@ -265,3 +267,105 @@ def test_without_a_series_nothing_is_told_at_once():
     assert Comparison(metric="m", target=5, within=1).at_moments({}, np.array([NOW_S])) is None
     assert Trend(metric="m", over="5m", **{"is": "rising"}).at_moments({}, np.array([NOW_S])) is None
     assert Threshold(metric="m", statistic="mean", over="5m", below=5).at_moments({}, np.array([NOW_S])) is None
+
+
+def test_a_trend_sees_the_newer_half_of_every_window():
+    rng = np.random.default_rng(3)
+    values = np.concatenate((10.0 * np.arange(40), np.full(40, 400.0), 400 + 10.0 * np.arange(40))) + rng.normal(0, 1, 120)
+    observed = canary(m=Series.from_arrays(NOW_S - 60.0 * np.arange(119, -1, -1), values, unit="ms", interval_s=60.0))
+    spec = Trend(metric="m", over="30m", within="0.05s", confidence=0.6, **{"is": "unbounded"})
+    moments = NOW_S - 60.0 * np.arange(118, -1, -1)
+    known, passed = spec.at_moments(observed, moments)
+    assert (known.tolist(), passed.tolist()) == one_by_one(spec, observed, moments)
+    assert known.dtype == passed.dtype == np.bool_
+    assert 0 < passed.sum() < known.sum() < moments.size
+
+
+def test_a_trend_is_not_known_from_stale_samples():
+    times = NOW_S - 60.0 * np.arange(30, -1, -1)
+    observed = canary(m=Series.from_arrays(times, np.arange(31.0), unit="ms", interval_s=60.0))
+    spec = Trend(metric="m", over="10m", min_samples=6, stale_after="1m", **{"is": "rising"})
+    known, passed = spec.at_moments(observed, NOW_S + np.array([0.0, 60.0, 61.0, 120.0]))
+    assert (known.tolist(), passed.tolist()) == ([True, True, False, False], [True, True, False, False])
+
+
+@pytest.mark.parametrize(
+    ("bound", "known", "passed"),
+    [
+        ({"at_most": "3count"}, [True, True], [True, False]),
+        ({"at_least": "4count"}, [True, True], [False, True]),
+        ({"between": ["1count", "3count"]}, [True, True], [True, False]),
+    ],
+    ids=str,
+)
+def test_counts_with_a_unit_are_found_at_once(bound, known, passed):
+    observed = canary(m=every_minute([1.0] * 3 + [2.0], unit="count"))
+    told = Count(metric="m", over="3m", **bound).at_moments(observed, NOW_S + np.array([-60.0, 0.0]))
+    assert (told[0].tolist(), told[1].tolist()) == (known, passed)
+
+
+def test_a_gap_before_the_window_is_not_of_the_window():
+    observed = canary(m=Series.of([(NOW_S - 600, 5.0), (NOW_S, 1.0)], unit="count", interval_s=60.0))
+    spec = Count(metric="m", over="1m", at_most=3)
+    known, passed = spec.at_moments(observed, np.array([NOW_S]))
+    assert (known.tolist(), passed.tolist()) == one_by_one(spec, observed, np.array([NOW_S])) == ([True], [True])
+
+
+class Told(Said):
+    """Knows all moments at once."""
+
+    def at_moments(self, observations, moments):
+        verdicts = [self.verdicts[moment] for moment in moments.tolist()]
+        known = np.array([one is not Verdict.INCONCLUSIVE for one in verdicts])
+        return known, np.array([one is Verdict.PASS for one in verdicts])
+
+
+def asked_of(kind, verdicts):
+    """What a condition of this kind said of the moments, one a minute, and at which ones it was judged."""
+    moments = NOW_S - 60.0 * np.arange(len(verdicts) - 1, -1, -1)
+    told = kind(verdicts=dict(zip(moments.tolist(), verdicts, strict=True)))
+    told.asked.clear()
+    stable = Stable(of=(Threshold(metric="m", below=5),), **{"for": f"{len(verdicts)}m"}, every="60s")
+    found = stable._one(told, {}, NOW_S)
+    return found, [round((one - NOW_S) / 60) for one in told.asked]
+
+
+@pytest.mark.parametrize(("kind", "again"), [(Said, [*range(0, -10, -1)]), (Told, [])])
+def test_every_moment_is_judged_once_and_none_where_all_are_told_at_once(kind, again):
+    found, asked = asked_of(kind, [Verdict.PASS] * 10)
+    assert found.passed
+    assert asked == [0, *again]
+
+
+@pytest.mark.parametrize(("known", "left_out"), [(40, 0), (41, 50)])
+def test_moments_before_a_failure_are_left_out_where_those_after_it_are_enough(known, left_out):
+    """Of 100 moments, 90 must be known: with 50 older ones not asked, 41 from the failure on do."""
+    unknown = 50 - known
+    newer = [Verdict.FAIL, *[Verdict.INCONCLUSIVE] * unknown, *[Verdict.PASS] * (known - 1)]
+    _, asked = asked_of(Said, [*[Verdict.PASS] * 50, *newer])
+    assert len(asked) == 1 + 100 - left_out
+
+
+@pytest.mark.parametrize(
+    ("value", "reference", "bound", "passed"),
+    [
+        (104.97, 100.0, {"at_most": "5%"}, True),
+        (105.03, 100.0, {"at_most": "5%"}, False),
+        (105.0, 100.0, {"below": "5%"}, False),
+        (105.0, 100.0, {"above": "5%"}, False),
+        (95.03, 100.0, {"within": "5%"}, True),
+        (94.97, 100.0, {"within": "5%"}, False),
+        (1.7e308, -1.7e308, {"at_most": 5}, False),
+        (-1.7e308, 1.7e308, {"at_most": 5}, True),
+    ],
+)
+def test_differences_at_one_moment(value, reference, bound, passed):
+    spec = Comparison(metric="m", against="stable", **bound)
+    observed = {
+        Selector("m", side): Series.of([(NOW_S, number)], unit="", interval_s=60.0)
+        for side, number in (("canary", value), ("stable", reference))
+    }
+    with np.errstate(all="raise"):
+        told = spec.at_moments(observed, np.array([NOW_S]))
+    assert (told[0].tolist(), told[1].tolist()) == ([True], [passed])
+    assert spec.judge(observed, NOW_S).passed is passed

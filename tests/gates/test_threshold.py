@@ -169,7 +169,9 @@ def test_time_left_is_never_too_long(values, early):
         ({"at_most": 1, "over": "5m"}, "over needs a statistic"),
         ({"at_most": 1, "statistic": "mean"}, "needs over"),
         ({"at_most": 1, "statistic": "p101", "over": "5m"}, "unknown statistic"),
-        ({"at_most": 1, "held": "0s"}, "longer than 0"),
+        ({"at_most": 1, "held": "0s"}, "held: 0s must be longer than 0"),
+        ({"at_most": 1, "statistic": "mean", "over": "0s"}, "over: 0s must be longer than 0"),
+        ({"at_most": 1, "stale_after": "0s"}, "stale_after: 0s must be longer than 0"),
         ({"at_most": "1e999"}, "not a finite number"),
         ({"at_most": math.nan}, "not a finite number"),
         ({"at_most": 1, "hold": "5m"}, "Extra inputs"),
@@ -239,3 +241,29 @@ def test_what_is_no_running_counter_has_no_rate(unit):
     spec = Threshold(metric="m", statistic="rate", over="10m", at_most=5)
     found = spec.problems({"m": MetricFacts(unit, 60.0, True, "neither")})
     assert [problem for problem in found if "a rate is taken of a running counter" in problem]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "age_s", "fields", "fails"),
+    [
+        (800.0, "ms", 0, {}, True),
+        (700.0, "ms", 0, {}, False),
+        (800.0, "ms", 299, {}, True),
+        (800.0, "ms", 301, {}, False),
+        (800.0, "ms", 301, {"stale_after": "10m"}, True),
+        (800.0, "ms", 120, {"stale_after": "1m"}, False),
+        (800.0, "MB", 0, {}, False),
+        (800.0, "ms", 0, {"held": "10m"}, False),
+        (800.0, "ms", 0, {"statistic": "mean", "over": "10m"}, False),
+    ],
+)
+def test_what_fails_plainly_is_the_newest_fresh_sample_beyond_the_bound(value, unit, age_s, fields, fails):
+    spec = Threshold(metric="m", at_most="0.7s", **fields)
+    observed = canary(m=every_minute([value], unit=unit))
+    assert spec.plainly_fails(observed, NOW_S + age_s) is fails
+    assert not fails or spec.judge(observed, NOW_S + age_s).verdict is FAIL
+
+
+def test_one_sample_has_no_rate():
+    found = judge([5.0], unit="count", above="20/h", statistic="rate", over="10m")
+    assert (found.verdict, found.reason) == (INCONCLUSIVE, "m rate over 10m: 1 sample < at least 2 for a rate")

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from scipy.stats import theilslopes
 
 from gates.condition import MetricFacts
+from gates.observation import Series
 from gates.slope import robust_slope
 from gates.verdict import Verdict
 from tests.gates.strategies import NOW_S, canary, condition, every_minute
@@ -184,3 +185,43 @@ def test_a_margin_that_does_not_fit_leaves_it_unknown():
 def test_three_samples_are_enough_for_the_newer_half():
     spec = condition("trend", metric="m", over="6m", min_samples=6, confidence=0.5, within=1, **{"is": "unbounded"})
     assert spec.judge(canary(m=every_minute([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], unit="MB")), NOW_S).passed
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [([1, 1, 4, 2, 3, 4], PASS), ([1, 1, 2, 5, 5, 5], FAIL)],
+    ids=["a sample in the middle is of the older half", "constant does not rise"],
+)
+def test_what_the_newer_half_must_do(values, verdict):
+    spec = condition("trend", metric="m", over="6m", min_samples=6, confidence=0.5, within=1, **{"is": "unbounded"})
+    assert spec.judge(canary(m=every_minute([float(v) for v in values], unit="MB")), NOW_S).verdict is verdict
+    as_rising = spec.model_copy(update={"is_": "rising"})
+    assert as_rising.judge(canary(m=every_minute([float(v) for v in values], unit="MB")), NOW_S).passed
+
+
+def test_samples_that_allow_no_slope_are_inconclusive():
+    spec = condition("trend", metric="m", over="1ms", min_samples=6, within="5%", **{"is": "rising"})
+    samples = [(place * 1e-320, float(place)) for place in range(8)]
+    with np.errstate(all="ignore"):
+        found = spec.judge(canary(m=Series.of(samples, unit="MB", interval_s=60.0)), 1e-319)
+    assert (found.verdict, found.reason) == (INCONCLUSIVE, "m: no slope can be computed from its samples")
+
+
+def test_what_is_said_of_a_trend():
+    found = judge(100 + STEPS, **{"is": "rising", "within": "5%"})
+    assert found.reason == "m changed by 60 MB (60 MB to 60 MB at 0.95 confidence) over 1h: is rising, margin 6.475 MB"
+    expected = {"change": 60.0, "lower": 60.0, "upper": 60.0, "margin": 6.475, "level": 129.5}
+    assert found.numbers == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("now_s", "stale_after", "reason"),
+    [
+        (NOW_S + 120, "1m", "m: stale, newest sample 2m old > at most 1m"),
+        (NOW_S + 200, None, "m: a gap of 3m20s > at most 3m, for a trend over 1h"),
+    ],
+)
+def test_a_trend_of_old_samples_is_inconclusive(now_s, stale_after, reason):
+    spec = condition("trend", metric="m", over="1h", stale_after=stale_after, **{"is": "rising"})
+    found = spec.judge(canary(m=every_minute((100.0 + STEPS).tolist(), unit="MB")), now_s)
+    assert (found.verdict, found.reason) == (INCONCLUSIVE, reason)

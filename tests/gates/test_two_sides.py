@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from gates.observation import Observations, Selector, Series, Unavailable
+from gates.observation import Need, Observations, Selector, Series, Unavailable
 from gates.two_sides import TwoSides, needs_of, paired_in_time, take_sides
 from tests.gates.sides import NOW_S, both_sides, series_until_now
 
@@ -100,3 +100,50 @@ def test_sides_without_a_known_spacing_cannot_be_paired() -> None:
     sides = {Selector("p95", "stable"): series, Selector("p95", "canary"): series}
     said = take_sides(sides, "p95", window_s=60.0, now_s=NOW_S)
     assert said == "p95 of stable: the spacing of samples is 0.0 s, not known"
+
+
+@pytest.mark.parametrize(("history", "stable"), [(False, (True, 60.0)), (True, (False, 120.0))])
+def test_history_is_what_the_stable_side_was_at_other_weights(history: bool, stable: tuple[bool, float]) -> None:
+    split, window_s = stable
+    assert needs_of("p95", 60.0, history=history) == (
+        Need(Selector("p95", "canary", constant_split=True), 60.0),
+        Need(Selector("p95", "stable", constant_split=split), window_s),
+    )
+
+
+@pytest.mark.parametrize(("history", "stable"), [(False, [8, 9]), (True, [1, 2, 3, 4])])
+def test_takes_what_was_seen_since_the_split_and_with_history_twice_as_much(history: bool, stable: list[float]) -> None:
+    split = {
+        Selector("p95", "stable", constant_split=True): series_until_now([8, 9], unit="ms"),
+        Selector("p95", "canary", constant_split=True): series_until_now([6, 7], unit="ms"),
+    }
+    observations = {**both_sides([0, 1, 2, 3, 4], [5, 5, 5, 5, 5]), **split}
+    taken = take_sides(observations, "p95", window_s=120.0, now_s=NOW_S, history=history)
+    assert isinstance(taken, TwoSides)
+    assert taken.stable.values.tolist() == stable
+    assert taken.canary.values.tolist() == [6, 7]
+
+
+def test_samples_closer_than_a_second_can_be_taken() -> None:
+    often = series((NOW_S - 1, 1.0), (NOW_S - 0.5, 2.0), (NOW_S, 3.0), interval_s=0.5)
+    sides: Observations = {Selector("p95", "stable"): often, Selector("p95", "canary"): often}
+    assert isinstance(take_sides(sides, "p95", window_s=60.0, now_s=NOW_S), TwoSides)
+
+
+def test_the_later_of_two_samples_counts_when_both_series_have_two() -> None:
+    one, two = series((0, 1.0), (60, 2.0), (80, 3.0)), series((0, 4.0), (60, 5.0), (80, 6.0))
+    assert paired_in_time(one, two).rows.tolist() == [[1.0, 3.0], [4.0, 6.0]]
+
+
+@pytest.mark.parametrize("shift_s", [0.0, 5.0])
+def test_moments_are_missing_only_after_the_first_common_one(shift_s: float) -> None:
+    """The same when the samples of both are some seconds apart."""
+    one = series((0, math.nan), (60, math.nan), (120, 1.0), (180, 2.0), (240, 3.0))
+    two = series(*((60.0 * place + shift_s, value) for place, value in enumerate([5.0, 6.0, 7.0, math.nan, 9.0])))
+    paired = paired_in_time(one, two)
+    assert (paired.rows.tolist(), paired.missing) == ([[1.0, 3.0], [7.0, 9.0]], 1)
+
+
+def test_a_series_without_a_value_misses_all_its_moments() -> None:
+    paired = paired_in_time(series((0, math.nan), (60, math.nan)))
+    assert (paired.rows.shape, paired.missing) == ((1, 0), 2)

@@ -104,3 +104,44 @@ def test_the_examples_for_editors_are_quantities_of_known_units():
 )
 def test_values_are_shown_as_people_write_them(value, unit, text):
     assert show(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-90, "-1m30s"),
+        (0.999, "999ms"),
+        (1, "1s"),
+        (1.5, "1.5s"),
+        (61.23456, "1m1.235s"),
+        (8 * 86400, "8d"),
+        (14 * 86400, "2w"),
+        (15 * 86400, "15d"),
+        (1e13, "1e+13s"),
+        (math.inf, "infs"),
+    ],
+)
+def test_durations_are_shown_short(seconds, text):
+    assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "shown"),
+    [
+        (700.0, 700.0, ("700 ms", "700 ms")),
+        (700.0012, 700.0, ("700.001 ms", "700 ms")),
+        (700.0, 700.0012, ("700 ms", "700.001 ms")),
+        (700.0000123, 700.0, ("700.000012 ms", "700 ms")),
+        (700.00000000123, 700.0, ("700.000000001 ms", "700 ms")),
+        (0.1 + 0.2, 0.3, ("0.30000000000000004 ms", "0.29999999999999999 ms")),
+        (0.3, 0.1 + 0.2, ("0.29999999999999999 ms", "0.30000000000000004 ms")),
+    ],
+)
+def test_a_pair_is_shown_with_as_many_digits_as_it_takes(left, right, shown):
+    assert show_pair(left, right, "ms") == shown
+
+
+@pytest.mark.parametrize(("written", "named"), [("1e999", "'1e999'"), (math.inf, "inf"), ("-1e999ms", "'-1e999ms'")])
+def test_what_is_not_finite_is_named_as_it_was_written(written, named):
+    with pytest.raises(ValueError, match=f"^{named} is not a finite number"):
+        Quantity.parse(written)
