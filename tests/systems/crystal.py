@@ -161,7 +161,7 @@ SYSTEM = System(
                 taken_back(DMITRI),
             ),
             order=(*(f"{DMITRI}: operation {one}*" for one in ("status", "aether_up", "full_rollback")), *BACK),
-            speed=2_000,
+            speed=10_000,
         ),
     ),
 )
