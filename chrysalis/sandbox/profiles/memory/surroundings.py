@@ -1,8 +1,5 @@
 """What a rollout of memory management finds: its databases, backups that came back, a load test, reports, alerts."""
 
-import json
-import tempfile
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -11,21 +8,21 @@ import psycopg
 from chrysalis.clock import utc_now
 from chrysalis.effects.database.backups import note_recovery, take_backup
 from chrysalis.effects.database.programs import Programs
-from chrysalis.effects.database.scratch import scratch_server
 from chrysalis.effects.load_test import Load, run_load
 from chrysalis.errors import SettingsError
 from chrysalis.sandbox import postgres
-from chrysalis.sandbox.files import write_json, write_whole
+from chrysalis.sandbox.files import write_json
+from chrysalis.sandbox.load_report import write_load_report
 from chrysalis.sandbox.postgres import SCHEMA as COMMON_SCHEMA
 from chrysalis.sandbox.profiles.memory.control import STATE
 from chrysalis.sandbox.profiles.memory.environment import STAGING_DATABASE, Environment
 from chrysalis.sandbox.profiles.memory.repository import run_script
 from chrysalis.sandbox.profiles.memory.service import Memories
 from chrysalis.sandbox.profiles.memory.store import DATABASE, SCHEMA
+from chrysalis.sandbox.recovered import recovered_base
 from chrysalis.sandbox.sandbox import Sandbox
 
 USERS, LOAD_S = 100, 5.0
-MOMENT = timedelta(milliseconds=200)
 PIPELINE = ("test", "test:performance", "test:security", "test:regression")
 
 
@@ -47,18 +44,8 @@ def make_backups(sandbox: Sandbox, url: str) -> Path:
     folder = sandbox.folder / "backups"
     programs = Programs(postgres.programs())
     mine = folder / "memory" / "database"
-    base = take_backup(url, mine, method="base", made_for="daily/base", programs=programs, now=utc_now())
-    to = base.taken_at + MOMENT
-    with psycopg.connect(url, autocommit=True) as connection:
-        while True:
-            row = connection.execute("SELECT clock_timestamp(), pg_switch_wal()").fetchone()
-            if row is not None and row[0] > to + MOMENT:
-                break
-    with (
-        tempfile.TemporaryDirectory(prefix="chrysalis-drill-") as scratch,
-        scratch_server(base.data, Path(scratch), programs, wal_archive=sandbox.layout.wal_archive, to=to),
-    ):
-        note_recovery(base, to)
+    base, to = recovered_base(sandbox, url, mine, programs)
+    note_recovery(base, to)
     note_recovery(take_backup(url, mine, method="dump", made_for="daily/dump", programs=programs, now=utc_now()), to)
     return folder
 
@@ -71,17 +58,7 @@ def run_pipeline(sandbox: Sandbox, environment: Environment, speed: float) -> No
         if (code := run_script(repository, name)) != 0:
             raise SettingsError(f"`npm run {name}` in {repository} ended with {code}; its reports are in {reports}")
     result = run_load(Load(url=environment.staging_url + "/api/analytics/summary", users=USERS, duration_s=LOAD_S))
-    told = {
-        "ended_at": datetime.now(UTC).isoformat(),
-        "users": USERS,
-        "seconds": result.seconds * speed,
-        "requests": result.requests,
-        "failures": result.failed,
-        "p50_ms": result.p50_ms,
-        "p95_ms": result.p95_ms,
-        "p99_ms": result.p99_ms,
-    }
-    write_whole(sandbox.reports / "load.json", json.dumps(told, indent=2))
+    write_load_report(reports / "load.json", USERS, result, speed)
 
 
 def next_version(sandbox: Sandbox) -> None:

@@ -12,20 +12,19 @@ import psycopg
 
 from chrysalis.effects.database.backups import note_recovery, take_backup
 from chrysalis.effects.database.programs import Programs
-from chrysalis.effects.database.scratch import scratch_server
 from chrysalis.sandbox import postgres, tls
 from chrysalis.sandbox.install import ensure_prometheus
 from chrysalis.sandbox.layout import SIDES, Layout
 from chrysalis.sandbox.parts import Part, answers_tcp
 from chrysalis.sandbox.ports import free_ports
 from chrysalis.sandbox.profiles.readiness import cluster
+from chrysalis.sandbox.recovered import recovered_base
 from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
 
 HISTORY = timedelta(hours=49)
 HISTORY_STEP_S = 15
 KUBECONFIG = "kubeconfig.json"
-MOMENT = timedelta(milliseconds=200)
 _TABLES = """
 ALTER TABLE system_health ENABLE ROW LEVEL SECURITY;
 ALTER TABLE resonance_events ENABLE ROW LEVEL SECURITY;
@@ -95,27 +94,11 @@ def backups(sandbox: Sandbox) -> Path:
     """A base backup that is really recovered to a point in time, and a dump; returns their folder."""
     folder = sandbox.folder / "backups"
     uri, programs = sandbox.state.postgres["uri"], Programs(postgres.programs())
-    for method in ("base", "dump"):
-        # A dump is newer than the base backup, so that it is the newest that can be restored.
-        made = take_backup(uri, folder, method=method, made_for=f"daily/{method}", programs=programs, now=datetime.now(UTC))
-        if method == "base":
-            recovered_to = _recover(sandbox, made.data, made.taken_at + MOMENT, programs)
-        else:
-            note_recovery(made, recovered_to)
+    _, recovered_to = recovered_base(sandbox, uri, folder, programs)
+    # The dump is newer than the base backup, so that it is the newest that can be restored.
+    dump = take_backup(uri, folder, method="dump", made_for="daily/dump", programs=programs, now=datetime.now(UTC))
+    note_recovery(dump, recovered_to)
     return folder
-
-
-def _recover(sandbox: Sandbox, base: Path, to: datetime, programs: Programs) -> datetime:
-    with psycopg.connect(sandbox.state.postgres["uri"], autocommit=True) as connection:
-        while True:
-            row = connection.execute("SELECT clock_timestamp(), pg_switch_wal()").fetchone()
-            if row is not None and row[0] > to + MOMENT:
-                break
-    with (
-        tempfile.TemporaryDirectory(prefix="chrysalis-drill-") as folder,
-        scratch_server(base, Path(folder), programs, wal_archive=sandbox.layout.wal_archive, to=to),
-    ):
-        return to
 
 
 def metrics_of(url: str) -> dict[str, float]:

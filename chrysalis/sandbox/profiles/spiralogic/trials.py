@@ -3,11 +3,9 @@
 Both ask the processes directly: nobody is routed to Spiralogic yet.
 """
 
-import json
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -15,6 +13,7 @@ import httpx
 from chrysalis.effects.load_test import Load, run_load
 from chrysalis.sandbox.files import write_whole
 from chrysalis.sandbox.junit import Case, junit
+from chrysalis.sandbox.load_report import write_load_report
 from chrysalis.sandbox.sandbox import Sandbox
 
 USERS, LOAD_S = 10, 5.0
@@ -37,17 +36,7 @@ def load_test(sandbox: Sandbox, speed: float) -> None:
             pause_at_most_s=3.0,
         )
     )
-    told = {
-        "ended_at": datetime.now(UTC).isoformat(),
-        "users": USERS,
-        "seconds": result.seconds * speed,
-        "requests": result.requests,
-        "failures": result.failed,
-        "p50_ms": result.p50_ms,
-        "p95_ms": result.p95_ms,
-        "p99_ms": result.p99_ms,
-    }
-    write_whole(sandbox.reports / "load.json", json.dumps(told, indent=2))
+    write_load_report(sandbox.reports / "load.json", USERS, result, speed)
 
 
 def orchestrator_tests(sandbox: Sandbox) -> int:
