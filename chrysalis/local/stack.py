@@ -15,6 +15,8 @@ from typing import Self
 import httpx
 
 from chrysalis.errors import SettingsError
+from chrysalis.local import prefect_database
+from chrysalis.local.prefect_database import PrefectDatabase
 from chrysalis.local.processes import Processes
 from chrysalis.sandbox import postgres, service_tool
 from chrysalis.sandbox.ports import free_ports
@@ -23,6 +25,7 @@ from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
 from chrysalis.settings import CHECKOUT
 
+DATABASE_TIMEOUT_S = 60.0
 SERVER_TIMEOUT_S = 240.0
 DEPLOY_TIMEOUT_S = 300.0
 WATCH_TIMEOUT_S = 600.0
@@ -92,6 +95,7 @@ class Stack:
         self.api_url = f"http://127.0.0.1:{self.port}/api"
         self.ui_url = f"http://127.0.0.1:{self.port}"
         self.sandbox: Sandbox | None = None
+        self.database = PrefectDatabase(self.home)
         self.processes = Processes(self.home / "logs", self.environment())
 
     def environment(self) -> dict[str, str]:
@@ -103,6 +107,7 @@ class Stack:
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
             "PREFECT_CLI_PROMPT": "false",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": self.database.url,
             "PREFECT_SERVER_DATABASE_TIMEOUT": "30",
             "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "30",
             "PREFECT_API_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
@@ -136,6 +141,8 @@ class Stack:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self.processes.logs.mkdir(parents=True, exist_ok=True)
         say("starting Prefect's server, and the sandbox: Envoy, Prometheus, PostgreSQL, two versions of the service, load")
+        self.database.start(self.processes)
+        self._until(self.database.answers, DATABASE_TIMEOUT_S, prefect_database.NAME)
         self.start_server()
         profile = self.settings.profile
         chosen = self.settings.sandbox or (None if profile is None else profile.sandbox_settings)
@@ -176,6 +183,7 @@ class Stack:
         finally:
             # Also when the sandbox cannot say what it started, because its folder was deleted under it.
             self.processes.stop()
+            self.database.remove()
 
     def __enter__(self) -> Self:
         return self

