@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chrysalis.local.processes import descendants
+from chrysalis.sandbox.layout import Layout
 from chrysalis.settings import CHECKOUT
 from tests.desk import processes
 from tests.stack import until
@@ -24,8 +25,8 @@ CHRYSALIS = str(Path(sys.executable).with_name("chrysalis"))
         pytest.param("Ctrl-C stops all of it", id="when all is up", marks=pytest.mark.slow),
     ],
 )
-def test_stopped_it_leaves_no_process_behind(tmp_path: Path, signal_number: int, when: str) -> None:
-    """Descendants, and what still carries its environment after its parent is gone."""
+def test_stopped_it_leaves_nothing_behind(tmp_path: Path, signal_number: int, when: str) -> None:
+    """No descendant, nothing that still carries its environment after its parent is gone, and no database's folder."""
     environment = {**os.environ, "CHRYSALIS_HOME": str(tmp_path)}
     log = tmp_path / "up.log"
     with log.open("wb") as out:
@@ -40,11 +41,17 @@ def test_stopped_it_leaves_no_process_behind(tmp_path: Path, signal_number: int,
         assert up.wait(60) == 130
         left = processes(CHRYSALIS_HOME=str(tmp_path)) | {pid for pid in started if _runs(pid)}
         assert left == set(), log.read_text()
+        assert [folder for folder in _database_folders(tmp_path) if folder.exists()] == []
         assert "Traceback" not in log.read_text()
     finally:
         if up.poll() is None:
             up.terminate()
             up.wait(60)
+
+
+def _database_folders(home: Path) -> list[Path]:
+    """Of the sandbox and of Prefect's server; they may lie outside of `home`."""
+    return [folder for name in ("sandbox", "prefect-database") for folder in Layout(home / name).postgres_folders]
 
 
 def _runs(pid: int) -> bool:
