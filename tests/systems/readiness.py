@@ -209,7 +209,7 @@ SYSTEM = System(
                 weight(100),
                 value("mode", "crystal"),
                 value("legacyFallback", True),
-                done("crystal.post_launch_review"),
+                done("crystal.report"),
             ),
             outcome="completed",
             order=(
@@ -217,7 +217,7 @@ SYSTEM = System(
                 *phase("hybrid", 30),
                 *phase("transition", 70),
                 *phase("crystal", 100),
-                "done crystal.post_launch_review",
+                "done crystal.report",
             ),
             never=("begun rollback*", "watch: make_safe*"),
         ),
