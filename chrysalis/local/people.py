@@ -109,10 +109,10 @@ class People:
     def _sign(self, wait: Wait) -> None:
         workspace = Workspace.open(self._id, 0)
         planned, spec = approve.pending(workspace, wait.step_id)
-        missing = list(approve.count(workspace, planned, spec).missing)
-        if not self._form_is_open():
+        tally = approve.count(workspace, planned, spec)
+        if tally.rejected_by or not self._form_is_open():
             return
-        signers = self._signers(self._plan.sign_offs[spec.rule].roles, missing)
+        signers = self._signers(self._plan.sign_offs[spec.rule].roles, tally.missing)
         for name in signers[:-1]:
             code = Code(self._authenticators.code(name))
             approve.sign(workspace, planned.id, name, decision="approve", comment="demo", door="cli", offered=code)
@@ -131,7 +131,7 @@ class People:
         run_id = self._ledger.get(self._id).flow_run_id
         return run_id is not None and prefect_api.flow_run_state(run_id) == ("PAUSED", "Suspended")
 
-    def _signers(self, roles: tuple[str, ...], missing: list[str]) -> list[str]:
+    def _signers(self, roles: tuple[str, ...], missing: tuple[str, ...]) -> list[str]:
         """One for each role that must sign, or for a quorum the next one in turn; who has a code at hand before who must
         wait for one, and nobody twice while a role has others."""
         wanted = [role for role in roles if role in missing] or [roles[len(self._answered) % len(roles)]]
