@@ -38,8 +38,9 @@ from tasks.spool import SPOOL, Spool
 from tasks.standby import Standby
 from tasks.step import log
 from tasks.values import put_back, remember
-from tasks.waits import Glance, counted_s, looked_for, settle
+from tasks.waits import Glance, looked_for, settle
 from tasks.waking import GOING_BACK, Wake, Waker
+from tasks.watched_time import WatchedTime
 from tasks.workspace import NOTHING_MEASURED, Measured, Workspace, observe_all, settings
 
 MOST_TICKS = 10
@@ -93,10 +94,7 @@ class Sentry:
     standby: Standby = field(init=False)
     """What goes on watching, in a thread of its own (`Standby.on_duty`), while the ledger is out of reach."""
     _insistence: Insistence = field(default_factory=Insistence)
-    _steady_s: float = 0.0
-    _last_tick: datetime | None = None
-    _counted: frozenset[int] = frozenset()
-    """The waits that the last tick looked at."""
+    _time: WatchedTime = field(init=False)
     _hands: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(HANDS, thread_name_prefix="respond"))
     _courier: Courier = field(default_factory=Courier)
     playbooks: Playbooks = field(default_factory=Playbooks)
@@ -107,17 +105,18 @@ class Sentry:
         self._calm = threading.Event()
         self._calm.set()
         self._blindness = Blindness(self.blind_pages_after)
+        self._time = WatchedTime(self._most_gap_s)
         self.standby = begun or standby_here(self.interval_s)
 
     def tick(self, now: datetime, passed_s: float | None = None) -> int:
         """One look. Returns how many rollouts were looked at; 0 without the lease. Raises LedgerUnavailable.
 
-        `passed_s` is the time since the last tick by a steady clock; without it, the wall clock's `now` is believed.
+        `passed_s` is the time since the last tick that raised nothing, by a steady clock; without it, the wall clock's `now`
+        is believed.
         """
-        if passed_s is None:
-            passed_s = 0.0 if self._last_tick is None else max(0.0, (now - self._last_tick).total_seconds())
-        self._steady_s += passed_s
+        self._time.begin(now, passed_s)
         if not self._holds_lease(now):
+            self._time.lose()
             self.standby.forget(taken_over=True)
             return 0
         self.roster.adopt(self.standby.hand_over(self.ledger, self.lease, now))
@@ -126,13 +125,13 @@ class Sentry:
         guarded = [one for one in active if one.armed_at is not None or one.waits]
         looks = self._look(self.roster.refresh(guarded, asked), now)
         self._save(now)
-        over = self._settle_waits(looks, now, passed_s)
-        self.waker.wake_due(active, asked, over, now, self._steady_s)
+        over = self._settle_waits(looks, now)
+        self.waker.wake_due(active, asked, over, now, self._time.steady_s)
         self.roster.adopt(self.standby.hand_over(self.ledger, self.lease, now))
         self._courier.go(self.ledger, now)
         self.ledger.beat(LEASE_NAME, detail={"watched": len(guarded), "blind": sorted(self._blindness.since)}, now=now)
         self.standby.remember([look for look in looks if look.guarded.armed_at is not None], self.ledger)
-        self._last_tick = now
+        self._time.end(now)
         return len(guarded)
 
     def look_fast(self, now: datetime) -> int:
@@ -182,7 +181,8 @@ class Sentry:
             try:
                 self.lease = self.ledger.renew_lease(self.lease, ttl_s=ttl_s, now=now)
             except StaleToken:
-                self.lease, self._last_tick = None, None
+                self.lease = None
+                self._time.lose()
                 self.roster.forget()
         if self.lease is None:
             self.lease = self.ledger.acquire_lease(LEASE_NAME, self.holder, ttl_s=ttl_s, now=now)
@@ -219,7 +219,7 @@ class Sentry:
                 self.playbooks.look(post.asked)
                 self._insistence.look(post.workspace, [one for one in post.asked if one.kind in GOING_BACK])
                 blind = blindness(post.slow, seen, judgement, exposed=_exposed(post)) or self._blind_fast(post, now)
-                self._blindness.note(post.workspace, blind, self._steady_s)
+                self._blindness.note(post.workspace, blind, self._time.steady_s)
                 looks.append(Look(post, blind))
             except ChrysalisError as error:
                 log().error("%s could not be looked at: %s", post.id, error)
@@ -338,21 +338,11 @@ class Sentry:
                 post.unsaved = True
             raise
 
-    def _settle_waits(self, looks: list[Look], now: datetime, passed_s: float) -> set[int]:
+    def _settle_waits(self, looks: list[Look], now: datetime) -> set[int]:
         """Count and close; returns the waits that are over."""
-        counted = self._counted
         waits = [wait for look in looks for wait in look.guarded.waits]
-        # One that was opened while this tick began is not known yet: the next one must not count the time before it.
-        self._counted = frozenset(wait.id for wait in waits if wait.id in counted or wait.opened_at <= now)
-        since = None if self._last_tick is None else passed_s
-        glances = [
-            (
-                Glance(look.workspace, wait, look.blind, now),
-                counted_s(wait, since, now, self._most_gap_s, known=wait.id in counted),
-            )
-            for look in looks
-            for wait in look.guarded.waits
-        ]
+        seen_by = [Glance(look.workspace, wait, look.blind, now) for look in looks for wait in look.guarded.waits]
+        glances = list(zip(seen_by, self._time.counts(waits, now), strict=True))
         due = [(index, conditions) for index, one in enumerate(glances) if (conditions := looked_for(*one))]
         seen = self._measure([(glances[index][0].workspace, conditions) for index, conditions in due], now)
         measured = {index: found for (index, _), found in zip(due, seen, strict=True)}

@@ -27,19 +27,6 @@ CHECK_AGAIN_AT_LEAST_S = 30.0
 """Real seconds between two runs of a checklist that holds, however fast the plan's clock runs."""
 
 
-def counted_s(wait: Wait, passed_s: float | None, now: datetime, most_s: float, *, known: bool) -> float:
-    """Real seconds of this wait that were watched since the last tick: 0 at the first tick, never more than `most_s`.
-
-    `passed_s` is the time since the last tick by a steady clock. Of a wait that the last tick did not know, only what
-    passed since it was opened or another watch looked at it counts, which only the wall clock tells.
-    """
-    if passed_s is None:
-        return 0.0
-    since = max(wait.opened_at, wait.ticked_at or wait.opened_at)
-    looked_at_s = passed_s if known else min(passed_s, (now - since).total_seconds())
-    return min(max(0.0, looked_at_s), most_s)
-
-
 @dataclass(frozen=True, slots=True)
 class Glance:
     """One wait at one tick, and what it belongs to. `measured` is what `looked_for` asked for: the triggers come first."""
