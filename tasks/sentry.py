@@ -12,9 +12,8 @@ A soak is counted by what was watched: the time since the last tick, at most `MO
 when a source could not be asked. That time, and every silence, is measured by a steady clock: the wall clock may be set.
 """
 
-import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -22,22 +21,20 @@ from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, LedgerUnavailable, StaleToken
 from chrysalis.ledger import Guarded, Lease, Ledger, Request, Tick
 from gates.condition import Condition
-from gates.response import Firing
 from gates.trigger import Trigger
+from tasks.answers import Answers
 from tasks.blindness import PAGES_AFTER, Blindness
 from tasks.escalation import Courier
 from tasks.insist import Insistence
 from tasks.judging import Judgement, States, asked_for, blindness, judge_triggers
-from tasks.ladders import SET_MODE, Ladders
 from tasks.ladders import asked_for as asked_for_ladders
 from tasks.last_known import LastKnown
 from tasks.playbooks import Playbooks
-from tasks.responses import respond
 from tasks.roster import Post, Roster
 from tasks.spool import SPOOL, Spool
 from tasks.standby import Standby
 from tasks.step import log
-from tasks.values import put_back, remember
+from tasks.triggers import SET_OFF
 from tasks.waits import Glance, looked_for, settle
 from tasks.waking import GOING_BACK, Wake, Waker
 from tasks.watched_time import WatchedTime
@@ -51,11 +48,6 @@ LAST_KNOWN = "last-known"
 """In the home folder: what the watch knew before the ledger was out of reach."""
 LEASE_TICKS = 20
 LEASE_AT_LEAST_S = 5.0
-HANDS = 8
-"""Responses made at the same time."""
-GIVE_WAY_S = 0.5
-"""How long a tick holds its breath, at most, while a fast look has something made safe."""
-SET_OFF = "set_off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +87,14 @@ class Sentry:
     """What goes on watching, in a thread of its own (`Standby.on_duty`), while the ledger is out of reach."""
     _insistence: Insistence = field(default_factory=Insistence)
     _time: WatchedTime = field(init=False)
-    _hands: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(HANDS, thread_name_prefix="respond"))
+    _answers: Answers = field(init=False)
     _courier: Courier = field(default_factory=Courier)
     playbooks: Playbooks = field(default_factory=Playbooks)
 
     def __post_init__(self, begun: Standby | None) -> None:
         self.roster = Roster(self.ledger)
         self.waker = Waker(self.wake)
-        self._calm = threading.Event()
-        self._calm.set()
+        self._answers = Answers(self.ledger, lambda: self.lease, self._most_gap_s)
         self._blindness = Blindness(self.blind_pages_after)
         self._time = WatchedTime(self._most_gap_s)
         self.standby = begun or standby_here(self.interval_s)
@@ -150,8 +141,7 @@ class Sentry:
                 post.looked_fast_at = now
                 post.blind_fast = blindness(post.fast, seen, judgement, exposed=_exposed(post))
                 if judgement.due and not _going_back(post):
-                    self._calm.clear()
-                    answering = self._hands.submit(self._answer, post, judgement)
+                    answering = self._answers.make(post, judgement)
             except Exception:
                 log().exception("%s could not be looked at", post.id)
             finally:
@@ -165,7 +155,7 @@ class Sentry:
         self._insistence.close()
         self._courier.close()
         self.playbooks.close()
-        self._hands.shutdown()
+        self._answers.close()
         self.waker.close()
         if self.lease is not None:
             self.ledger.release_lease(self.lease, now=utc_now())
@@ -206,7 +196,7 @@ class Sentry:
         looks: list[Look] = []
         answering: list[Future[None]] = []
         for post, seen in zip(posts, measured, strict=True):
-            self._give_way()
+            self._answers.give_way()
             if seen is None or not post.lock.acquire(blocking=False):
                 continue
             answer: Future[None] | None = None
@@ -214,7 +204,7 @@ class Sentry:
                 judgement = self._judge(post, post.slow, post.fast, seen, now)
                 to_do = judgement.due or post.states.changed or post.workspace.plan.ladders
                 if to_do and not _going_back(post):
-                    answer = self._hands.submit(self._answer, post, judgement, seen)
+                    answer = self._answers.make(post, judgement, seen)
                     answering.append(answer)
                 self.playbooks.look(post.asked)
                 self._insistence.look(post.workspace, [one for one in post.asked if one.kind in GOING_BACK])
@@ -258,74 +248,6 @@ class Sentry:
             return f"trigger {next(iter(post.fast))}: the router's counters were not looked at"
         return post.blind_fast
 
-    def _answer(self, post: Post, judgement: Judgement, measured: Measured | None = None) -> None:
-        """Make what is due, under the post's lock, which was taken for it and is given back here. `measured` is there at a
-        tick, when values are put back and ladders are moved as well."""
-        before = post.states
-        try:
-            ladders = Ladders.of(post.workspace, before.as_json(), judgement.now_s)
-            self._respond(post, judgement, ladders)
-            if measured is not None:
-                self._settle_values(post, ladders, measured)
-        except ChrysalisError as error:
-            log().error("%s: %s", post.id, error)
-        except Exception:
-            log().exception("%s: the response failed and is tried again", post.id)
-        finally:
-            try:
-                self._keep(post, before)
-            finally:
-                post.lock.release()
-                if measured is None:
-                    self._calm.set()
-
-    def _give_way(self) -> None:
-        """Leave the interpreter to an answer of a fast look, once, and not to one that hangs."""
-        if not self._calm.is_set():
-            self._calm.wait(GIVE_WAY_S)
-            self._calm.set()
-
-    def _keep(self, post: Post, before: States) -> None:
-        """Save at once what was done, so that a watch that takes over does not do it again."""
-        if post.states == before:
-            return
-        post.unsaved = True
-        if post.guarded.armed_at is not None:
-            try:
-                self.ledger.save_trigger_states({post.id: post.states.as_json()}, utc_now(), lease=self.lease)
-                post.unsaved = False
-            except ChrysalisError as error:
-                log().error("%s: what was done is saved at the next tick: %s", post.id, error)
-
-    def _respond(self, post: Post, judgement: Judgement, ladders: Ladders) -> None:
-        set_off = [request for request in post.asked if request.kind == SET_OFF]
-        triggers = {**post.slow, **post.fast}
-        for firing in judgement.due:
-            try:
-                changed = respond(post.workspace, firing, _why(firing, post, set_off), ladders)
-            except LedgerUnavailable:
-                raise
-            except ChrysalisError as error:
-                log().error("%s: the response to %s failed and is tried again: %s", post.id, firing.trigger, error)
-                continue
-            post.states = replace(judgement.having_made(post.states, firing), ladders=ladders.as_json())
-            if changed is not None and triggers[firing.trigger].recover is not None:
-                post.states = replace(post.states, changed=remember(post.states.changed, firing.trigger, changed))
-            for request in set_off:
-                if request.arguments.get("trigger") == firing.trigger:
-                    self.ledger.settle_request(request.id, f"answered: {firing.response.kind}", now=utc_now(), by="watch")
-
-    def _settle_values(self, post: Post, ladders: Ladders, measured: Measured) -> None:
-        """Put back what was changed for triggers that have recovered, and move the ladders."""
-        if post.states.changed:
-            triggers = {**post.slow, **post.fast}
-            left = put_back(post.workspace, triggers, post.states.as_json(), post.states.changed)
-            post.states = replace(post.states, changed=left)
-        if post.guarded.armed_at is not None and post.workspace.plan.ladders:
-            ladders.look(measured, self._most_gap_s * post.workspace.clock.speed)
-            ladders.answer([request for request in post.asked if request.kind == SET_MODE])
-            post.states = replace(post.states, ladders=ladders.as_json())
-
     def _save(self, now: datetime) -> None:
         """Give the ledger its copy of the states that changed in anything that counts."""
         unsaved = [post for post in self.roster.posts if post.unsaved and post.guarded.armed_at is not None]
@@ -349,7 +271,7 @@ class Sentry:
         ticks: list[Tick] = []
         over: set[int] = set()
         for index, (glance, watched_s) in enumerate(glances):
-            self._give_way()
+            self._answers.give_way()
             if (found := measured.get(index, NOTHING_MEASURED)) is None:
                 continue
             settled = settle(self.ledger, replace(glance, measured=found) if index in measured else glance, watched_s)
@@ -388,11 +310,3 @@ def _exposed(post: Post) -> bool:
 def _going_back(post: Post) -> bool:
     """Whether it is taken back already, or was asked to be."""
     return post.guarded.rollout.state == "rolling_back" or any(one.kind in GOING_BACK for one in post.asked)
-
-
-def _why(firing: Firing, post: Post, set_off: list[Request]) -> str:
-    """What was found, or who set a manual trigger off and why."""
-    by_hand = [request for request in set_off if request.arguments.get("trigger") == firing.trigger]
-    if by_hand:
-        return f"set off by {by_hand[0].by}: {by_hand[0].reason}"
-    return post.findings[firing.trigger].reason
