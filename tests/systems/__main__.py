@@ -17,6 +17,8 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
 from chrysalis.local.people import ENROLLED_BY, Authenticators
 from chrysalis.local.stack import Stack, StackSettings
 from chrysalis.sandbox.profiles import Profile, load_profile, profile_names
@@ -69,7 +71,8 @@ def _play(system: System, cases: list[Case], arguments: argparse.Namespace) -> l
         stack.start(say)
         assert stack.sandbox is not None
         os.environ.update(stack.environment())
-        return _cases(system, cases, profile, stack.sandbox, arguments.patience)
+        with temporary_settings({PREFECT_API_URL: stack.api_url}):
+            return _cases(system, cases, profile, stack.sandbox, arguments.patience)
 
 
 def _attached(system: System, cases: list[Case], arguments: argparse.Namespace) -> list[Result]:
