@@ -24,6 +24,7 @@ from gates.condition import Condition
 from gates.trigger import Trigger
 from tasks.answers import Answers
 from tasks.blindness import PAGES_AFTER, Blindness
+from tasks.decided import Decided
 from tasks.escalation import Courier
 from tasks.insist import Insistence
 from tasks.judging import Judgement, States, asked_for, blindness, judge_triggers
@@ -88,6 +89,7 @@ class Sentry:
     _insistence: Insistence = field(default_factory=Insistence)
     _time: WatchedTime = field(init=False)
     _answers: Answers = field(init=False)
+    _decided: Decided = field(init=False)
     _courier: Courier = field(default_factory=Courier)
     playbooks: Playbooks = field(default_factory=Playbooks)
 
@@ -97,6 +99,7 @@ class Sentry:
         self._answers = Answers(self.ledger, lambda: self.lease, self._most_gap_s)
         self._blindness = Blindness(self.blind_pages_after)
         self._time = WatchedTime(self._most_gap_s)
+        self._decided = Decided(self.ledger)
         self.standby = begun or standby_here(self.interval_s)
 
     def tick(self, now: datetime, passed_s: float | None = None) -> int:
@@ -269,7 +272,7 @@ class Sentry:
         seen = self._measure([(glances[index][0].workspace, conditions) for index, conditions in due], now)
         measured = {index: found for (index, _), found in zip(due, seen, strict=True)}
         ticks: list[Tick] = []
-        over: set[int] = set()
+        over = self._decided.among(seen_by)
         for index, (glance, watched_s) in enumerate(glances):
             self._answers.give_way()
             if (found := measured.get(index, NOTHING_MEASURED)) is None:

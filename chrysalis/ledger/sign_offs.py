@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, func, select, update
 
 from chrysalis.ledger import schema
 from chrysalis.ledger.part import Part, require_word
@@ -13,6 +13,7 @@ from chrysalis.ledger.rows import columns
 from chrysalis.ledger.transaction import Transaction
 
 _TABLE = schema.sign_offs
+_WAITS = schema.waits
 _FORMS = schema.shown_forms
 _COLUMNS = columns(_TABLE, SignOff)
 _KEY = ("rollout_id", "step_id", "approver")
@@ -61,6 +62,18 @@ class SignOffs(Part):
         with self._database.read() as connection:
             rows = connection.execute(statement).all()
         return tuple(SignOff(**row._mapping) for row in rows)
+
+    def signed_waits(self) -> dict[int, tuple[int, datetime]]:
+        """Of each open wait for a sign-off that was signed: how many decisions stand, and when the newest was made."""
+        signs = (_WAITS.c.rollout_id == _TABLE.c.rollout_id) & (_WAITS.c.step_id == _TABLE.c.step_id)
+        statement = (
+            select(_WAITS.c.id, func.count(), func.max(_TABLE.c.at))
+            .join(_TABLE, signs)
+            .where(schema.is_open, _WAITS.c.kind == "sign_off", _TABLE.c.void.is_(None))
+            .group_by(_WAITS.c.id)
+        )
+        with self._database.read() as connection:
+            return {wait_id: (count, newest) for wait_id, count, newest in connection.execute(statement)}
 
     def keep_shown(self, wait_id: int, pause: int, shown: Any, *, now: datetime) -> None:
         """Remember what the form of that suspension shows (any JSON). Safe to repeat."""

@@ -6,7 +6,7 @@ import pytest
 
 from chrysalis.errors import LedgerError, UnknownRollout
 from chrysalis.ledger import Ledger
-from tests.ledger.samples import LATER, sign_off, started
+from tests.ledger.samples import LATER, NOW, sign_off, started
 
 
 def test_a_sign_off_reads_back_as_it_was_given(ledger: Ledger) -> None:
@@ -36,6 +36,23 @@ def test_sign_offs_are_by_step_and_person(ledger: Ledger) -> None:
         ledger.record_sign_off(one)
     assert ledger.sign_offs(rollout_id) == tuple(given)
     assert ledger.sign_offs(rollout_id, "hybrid.gate") == tuple(given[:2])
+
+
+def test_a_wait_that_was_signed_says_how_often_and_when_last(ledger: Ledger) -> None:
+    """What is void does not count, nor what was signed for another step, nor a wait that is closed."""
+    rollout_id, token = started(ledger)
+    kind = {"kind": "sign_off", "needed_s": None, "detail": {}, "now": NOW}
+    wait = ledger.open_wait(rollout_id, token, step_id="hybrid.gate", **kind)
+    ledger.open_wait(rollout_id, token, step_id="crystal.gate", **kind)
+    assert ledger.signed_waits() == {}
+    ledger.record_sign_off(sign_off(rollout_id))
+    second = ledger.record_sign_off(sign_off(rollout_id, approver="bo", at=LATER))
+    ledger.record_sign_off(sign_off(rollout_id, step_id="other.gate", at=LATER))
+    assert ledger.signed_waits() == {wait.id: (2, LATER)}
+    ledger.void_sign_off(second, "errors rose", now=LATER)
+    assert ledger.signed_waits() == {wait.id: (1, NOW)}
+    ledger.close_wait(wait.id, "signed", now=LATER)
+    assert ledger.signed_waits() == {}
 
 
 @pytest.mark.parametrize(("field", "word"), [("decision", "maybe"), ("door", "window")])

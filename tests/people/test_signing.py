@@ -16,7 +16,8 @@ from chrysalis.people import codes
 from chrysalis.people.statement import parse_statement
 from tasks import approve, measure
 from tasks.lifecycle import _take_answer
-from tasks.prefect_api import Answer
+from tasks.prefect_api import Answer, Nudge
+from tasks.sentry import Sentry
 from tasks.step import Done, Waiting
 from tasks.waits import Glance, settle
 from tasks.workspace import open_ledger
@@ -49,6 +50,33 @@ def glance(gate: Gate) -> Glance:
     """What the watch sees of the gate now."""
     (wait,) = gate.bench.ledger.waits(gate.bench.rollout.id)
     return Glance(workspace(gate), wait, "", utc_now())
+
+
+@pytest.mark.parametrize(
+    ("signed", "woken"),
+    [
+        pytest.param([("dmitri", "approve")], False, id="one of two has approved"),
+        pytest.param([("dmitri", "approve"), ("pia", "approve")], True, id="both have approved"),
+        pytest.param([("pia", "reject")], True, id="one has refused"),
+    ],
+)
+def test_the_watch_wakes_a_run_that_slept_when_it_was_decided(
+    gate: Gate, signed: list[tuple[str, str]], woken: bool
+) -> None:
+    """Whoever signed came just before the run fell asleep, and could wake nobody. The watch tries until it goes on."""
+    nudges: list[Nudge] = []
+    ledger, rollout_id, now = gate.bench.ledger, gate.bench.rollout.id, utc_now()
+    ledger.attach_flow_run(rollout_id, "run-1", now=now)
+    ledger.set_state(rollout_id, gate.bench.token, state="waiting", now=now)
+    sentry = Sentry(ledger, lambda _, nudge: bool(nudges.append(nudge)), "watch-1", 1.0)
+    sentry.tick(now, 0.0)
+    for person, decision in signed:
+        gate.sign(person, decision)
+    for second in (1, 5):
+        sentry.tick(now + timedelta(seconds=second), second)
+    sentry.waker.close(wait=True)
+    sentry.close()
+    assert nudges == ([Nudge("the wait is over")] * 2 if woken else [])
 
 
 def test_reminders_are_sent_once_each_and_say_who_is_missing(open_gate: OpenGate) -> None:

@@ -1,0 +1,48 @@
+"""Sign-offs that are decided while the run that waits for them sleeps.
+
+Whoever signs wakes the run. That comes to nothing when the run was just about to sleep, when Prefect is down, or when the
+signer's process ends between the two; so the watch looks as well. The step itself decides, once it goes on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from chrysalis.errors import ChrysalisError
+from chrysalis.ledger import Ledger
+from chrysalis.plan.steps import SignOff
+from tasks import approve
+from tasks.step import log
+from tasks.waits import Glance
+
+Signed = tuple[int, datetime]
+"""How many decisions stand, and when the newest was made."""
+
+
+@dataclass
+class Decided:
+    """What one watch knows of them: a wait is counted again only when something was signed or has become void."""
+
+    ledger: Ledger
+    _known: dict[int, tuple[Signed, bool]] = field(default_factory=dict)
+
+    def among(self, glances: Sequence[Glance]) -> set[int]:
+        """The waits for which nobody has to sign any more, or that somebody has refused."""
+        waiting = [one for one in glances if isinstance(one.step.spec, SignOff) and one.wait.kind == "sign_off"]
+        signed = self.ledger.signed_waits() if waiting else {}
+        self._known = {wait: known for wait, known in self._known.items() if wait in signed}
+        for one in waiting:
+            newest = signed.get(one.wait.id)
+            if newest is not None and self._known.get(one.wait.id, (None,))[0] != newest:
+                self._count(one, newest)
+        return {wait for wait, (_, decided) in self._known.items() if decided}
+
+    def _count(self, glance: Glance, newest: Signed) -> None:
+        spec = glance.step.spec
+        assert isinstance(spec, SignOff)  # noqa: S101 - chosen by `among`
+        try:
+            tally = approve.count(glance.workspace, glance.step, spec)
+        except ChrysalisError as error:
+            log().error("%s: who has signed %s is not known: %s", glance.wait.rollout_id, glance.step.title, error)
+            return
+        self._known[glance.wait.id] = (newest, bool(tally.rejected_by) or not tally.missing)
