@@ -65,6 +65,9 @@ def _tick(sentry: Sentry, ends: float, interval_s: float, between_ticks: Callabl
         except LedgerUnavailable as error:
             log().error("the ledger is out of reach: %s", error)
             sentry.standby.begin(str(error))
+        except Exception:
+            # Triggers come first in a tick: a fault of ours behind them must not end the watch for a minute.
+            log().exception("the rest of this tick failed")
         between_ticks()
         time.sleep(max(0.0, started + interval_s - time.monotonic()))
 

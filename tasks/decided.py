@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from chrysalis.errors import ChrysalisError
+from chrysalis.errors import LedgerUnavailable
 from chrysalis.ledger import Ledger
 from chrysalis.plan.steps import SignOff
 from tasks import approve
@@ -28,7 +28,7 @@ class Decided:
 
     def among(self, glances: Sequence[Glance]) -> set[int]:
         """The waits for which nobody has to sign any more, or that somebody has refused."""
-        waiting = [one for one in glances if isinstance(one.step.spec, SignOff) and one.wait.kind == "sign_off"]
+        waiting = [one for one in glances if one.wait.kind == "sign_off" and isinstance(one.step.spec, SignOff)]
         signed = self.ledger.signed_waits() if waiting else {}
         self._known = {wait: known for wait, known in self._known.items() if wait in signed}
         for one in waiting:
@@ -42,7 +42,10 @@ class Decided:
         assert isinstance(spec, SignOff)  # noqa: S101 - chosen by `among`
         try:
             tally = approve.count(glance.workspace, glance.step, spec)
-        except ChrysalisError as error:
-            log().error("%s: who has signed %s is not known: %s", glance.wait.rollout_id, glance.step.title, error)
+        except LedgerUnavailable:
+            raise
+        except Exception:
+            # One rollout whose sign-offs cannot be counted keeps no other from being woken.
+            log().exception("%s: who has signed %s is not known", glance.wait.rollout_id, glance.step.title)
             return
         self._known[glance.wait.id] = (newest, bool(tally.rejected_by) or not tally.missing)

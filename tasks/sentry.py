@@ -14,12 +14,12 @@ when a source could not be asked. That time, and every silence, is measured by a
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import InitVar, dataclass, field, replace
+from dataclasses import InitVar, dataclass, field
 from datetime import datetime, timedelta
 
 from chrysalis.clock import utc_now
 from chrysalis.errors import ChrysalisError, LedgerUnavailable, StaleToken
-from chrysalis.ledger import Guarded, Lease, Ledger, Request, Tick
+from chrysalis.ledger import Guarded, Lease, Ledger, Request
 from gates.condition import Condition
 from gates.trigger import Trigger
 from tasks.answers import Answers
@@ -36,10 +36,10 @@ from tasks.spool import SPOOL, Spool
 from tasks.standby import Standby
 from tasks.step import log
 from tasks.triggers import SET_OFF
-from tasks.waits import Glance, looked_for, settle
+from tasks.waits import Glance, settle_all
 from tasks.waking import GOING_BACK, Wake, Waker
 from tasks.watched_time import WatchedTime
-from tasks.workspace import NOTHING_MEASURED, Measured, Workspace, observe_all, settings
+from tasks.workspace import Measured, Workspace, observe_all, settings
 
 MOST_TICKS = 10
 """A gap of more ticks than this was not watched, however short the tick."""
@@ -268,23 +268,10 @@ class Sentry:
         waits = [wait for look in looks for wait in look.guarded.waits]
         seen_by = [Glance(look.workspace, wait, look.blind, now) for look in looks for wait in look.guarded.waits]
         glances = list(zip(seen_by, self._time.counts(waits, now), strict=True))
-        due = [(index, conditions) for index, one in enumerate(glances) if (conditions := looked_for(*one))]
-        seen = self._measure([(glances[index][0].workspace, conditions) for index, conditions in due], now)
-        measured = {index: found for (index, _), found in zip(due, seen, strict=True)}
-        ticks: list[Tick] = []
-        over = self._decided.among(seen_by)
-        for index, (glance, watched_s) in enumerate(glances):
-            self._answers.give_way()
-            if (found := measured.get(index, NOTHING_MEASURED)) is None:
-                continue
-            settled = settle(self.ledger, replace(glance, measured=found) if index in measured else glance, watched_s)
-            if settled.tick is not None:
-                ticks.append(settled.tick)
-            if settled.over:
-                over.add(glance.wait.id)
+        ticks, over = settle_all(self.ledger, glances, lambda wanted: self._measure(wanted, now), self._answers.give_way)
         if ticks:
             self.ledger.tick_waits(ticks, now, lease=self.lease)
-        return over
+        return over | self._decided.among(seen_by)
 
 
 def standby_here(interval_s: float) -> Standby:

@@ -1,13 +1,12 @@
-"""What the watch does for waits: counts soaks, judges gates and checkpoints, notices deadlines, and closes what is over.
+"""What the watch does for waits: adds to soaks, judges gates and checkpoints, notices deadlines, and closes what is over."""
 
-Pure where it can be: `counted_s` says how much of the time between two ticks was watched.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
+from chrysalis.errors import ChrysalisError, LedgerUnavailable, StaleToken
 from chrysalis.ledger import UNCHANGED, Ledger, Tick, Wait
 from chrysalis.plan import PlannedStep
 from chrysalis.plan.steps import Checklist, Gate, SignOff, Soak
@@ -19,12 +18,16 @@ from gates.verdict import Finding, Verdict, worst
 from tasks import approve, checklist
 from tasks.notify import tell
 from tasks.seen import look_again
+from tasks.step import log
 from tasks.workspace import NOTHING_MEASURED, Measured, Workspace
 
 LOOK_AGAIN_AFTER = timedelta(seconds=30)
 """How often, by the real clock, what a pending sign-off was given for is judged again."""
 CHECK_AGAIN_AT_LEAST_S = 30.0
 """Real seconds between two runs of a checklist that holds, however fast the plan's clock runs."""
+Measure = Callable[[Sequence[tuple[Workspace, Sequence[Condition]]]], Sequence[Measured | None]]
+"""What each rollout's conditions need; None for one whose sources cannot be built."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Glance:
 
     @property
     def step(self) -> PlannedStep:
+        """Raises KeyError for a wait of the way back, which is no step of the plan."""
         return self.workspace.plan.step(self.wait.step_id)
 
     @property
@@ -53,6 +57,43 @@ class Settled:
 
     tick: Tick | None = None
     over: bool = False
+
+
+def settle_all(
+    ledger: Ledger, glances: Sequence[tuple[Glance, float]], measure: Measure, give_way: Callable[[], None]
+) -> tuple[list[Tick], set[int]]:
+    """Settle all waits of a tick, each with the real seconds that were watched of it: what to add to those that go on, and
+    those that are over. What all of them need is measured at once; `give_way` is called between two of them."""
+    none: Sequence[Condition] = ()
+    needs = [_isolated(glance, partial(looked_for, glance, watched_s), none) for glance, watched_s in glances]
+    due = [(index, conditions) for index, conditions in enumerate(needs) if conditions]
+    seen = measure([(glances[index][0].workspace, conditions) for index, conditions in due])
+    measured = {index: found for (index, _), found in zip(due, seen, strict=True)}
+    ticks: list[Tick] = []
+    over: set[int] = set()
+    for index, (glance, watched_s) in enumerate(glances):
+        give_way()
+        if (found := measured.get(index, NOTHING_MEASURED)) is None:
+            continue
+        settled = _isolated(glance, partial(settle, ledger, replace(glance, measured=found), watched_s), Settled())
+        if settled.tick is not None:
+            ticks.append(settled.tick)
+        if settled.over:
+            over.add(glance.wait.id)
+    return ticks, over
+
+
+def _isolated(glance: Glance, look: Callable[[], T], otherwise: T) -> T:
+    """One look at one rollout: a fault of ours in it must not blind the watch for all the others."""
+    try:
+        return look()
+    except (LedgerUnavailable, StaleToken):
+        raise
+    except ChrysalisError as error:
+        log().error("%s could not be looked at: %s", glance.wait.rollout_id, error)
+    except Exception:
+        log().exception("%s could not be looked at", glance.wait.rollout_id)
+    return otherwise
 
 
 def settle(ledger: Ledger, glance: Glance, watched_real_s: float) -> Settled:
@@ -82,11 +123,12 @@ def settle(ledger: Ledger, glance: Glance, watched_real_s: float) -> Settled:
 
 def looked_for(glance: Glance, watched_real_s: float) -> Sequence[Condition]:
     """The conditions that `settle` will judge: measured for all waits of a tick together."""
-    spec, wait = glance.step.spec, glance.wait
-    match spec:
-        case Gate() if wait.kind == "gate":
+    if glance.wait.kind not in ("gate", "soak"):
+        return ()
+    match glance.step.spec:
+        case Gate() as spec:
             return spec.conditions
-        case Soak() if wait.kind == "soak" and _checkpoint_due(glance, spec, watched_real_s):
+        case Soak() as spec if _checkpoint_due(glance, spec, watched_real_s):
             return spec.checkpoint
         case _:
             return ()

@@ -1,10 +1,12 @@
 """When the watch has a rollout's run go on: only when it sleeps without reason, or its process is gone."""
 
+import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
 
+from flows.watch import _tick
 from tasks.prefect_api import Nudge, RunCancelled
 from tasks.sentry import Sentry
 from tests.tasks.conftest import NOW, Bench
@@ -103,4 +105,54 @@ def test_a_soak_that_opens_while_a_tick_begins_is_counted_from_its_opening(runni
     sentry.tick(NOW + 3 * SECOND)
     (soak,) = running.ledger.waits(running.rollout.id)
     assert soak.watched_s == pytest.approx(1.7)
+    sentry.close()
+
+
+def test_a_way_back_that_waits_for_its_next_try_is_watched_and_woken(running: Bench) -> None:
+    """It is no step of the plan."""
+    ledger, rollout_id = running.ledger, running.rollout.id
+    ledger.set_state(rollout_id, running.token, state="waiting", now=NOW)
+    again = {"kind": "retry", "needed_s": None, "detail": {"after_s": 2.0}, "now": NOW}
+    ledger.open_wait(rollout_id, running.token, step_id="rollback", **again)
+    prefect = FakePrefect()
+    sentry = Sentry(ledger, prefect.wake, "watch-1", 1.0)
+    assert [sentry.tick(NOW + second * SECOND) for second in (1, 2)] == [1, 1]
+    sentry.waker.close(wait=True)
+    sentry.close()
+    assert prefect.nudges == [Nudge("the wait is over")]
+
+
+def test_a_wait_that_cannot_be_looked_at_keeps_no_other_from_being_counted(running: Bench) -> None:
+    ledger = running.ledger
+    soak = {"kind": "soak", "needed_s": 60.0, "detail": {}, "now": NOW}
+    for step in ("some.03.soak", "no such step"):
+        ledger.open_wait(running.rollout.id, running.token, step_id=step, **soak)
+    sentry = Sentry(ledger, FakePrefect().wake, "watch-1", 1.0)
+    for second in (0, 1, 2):
+        sentry.tick(NOW + second * SECOND)
+    sentry.close()
+    assert {wait.step_id: wait.watched_s for wait in ledger.waits(running.rollout.id)} == {
+        "some.03.soak": pytest.approx(2.0),
+        "no such step": 0.0,
+    }
+
+
+def test_a_watch_goes_on_after_a_tick_that_failed_by_a_fault_of_ours(
+    running: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentry = Sentry(running.ledger, FakePrefect().wake, "watch-1", 0.01)
+    beats: list[int] = []
+
+    def beat(*_: object, **__: object) -> None:
+        beats.append(len(beats))
+        if len(beats) == 1:
+            raise ValueError("a fault of ours")
+
+    def until_the_third() -> None:
+        if len(beats) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(running.ledger, "beat", beat)
+    with pytest.raises(KeyboardInterrupt):
+        _tick(sentry, time.monotonic() + 60.0, 0.01, until_the_third)
     sentry.close()
