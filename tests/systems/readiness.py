@@ -76,7 +76,7 @@ def phase(name: str, percent: int) -> tuple[str, ...]:
         "verify_first_day",
         "first_week",
         "verify_first_week",
-        "verification",
+        "report",
     ]
     return tuple(f"done {name}.{step}" for step in steps)
 
