@@ -3,7 +3,8 @@
 `python -m chrysalis.sandbox.profiles.memory.control FOLDER`. In production v2.x runs as the sandbox's stable process and the
 release beside it as the canary's; in staging there is one place, which a version takes from the one before. Processes are
 really ended and started, by the keeper. A version is up when it answers healthy and is warm: it has served as many requests
-as it takes to have all its code and memory in use.
+as it takes to have all its code and memory in use. In production Prometheus, too, must have seen it up for the shortest
+window that is asked for: the plan's hour, of which none may lie before the deployment, is less than that at the sandbox's clock.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from chrysalis.errors import ChrysalisError
+from chrysalis.metrics.fetch import MIN_SCRAPES
 from chrysalis.sandbox.files import JsonFile, write_json
+from chrysalis.sandbox.layout import SIDES
 from chrysalis.sandbox.profiles.memory.environment import PREVIOUS, RELEASE, STAGING, Environment
 from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
@@ -191,13 +195,28 @@ class Control:
         await asyncio.to_thread(sandbox.start_part, part)
         await self._until_healthy(url)
         await warm_up(url)
+        if part in SIDES:
+            await self._until(lambda: self._seen_up(part), f"{part} is not seen up by Prometheus")
 
     async def _until_healthy(self, url: str) -> None:
+        await self._until(lambda: self._healthy(url), f"{url} is not healthy")
+
+    async def _until(self, reached: Callable[[], Awaitable[bool]], otherwise: str) -> None:
         deadline = time.monotonic() + HEALTHY_WITHIN_S
-        while not await self._healthy(url):
+        while not await reached():
             if time.monotonic() > deadline:
-                raise Refused(f"{url} is not healthy after {HEALTHY_WITHIN_S:g} s")
+                raise Refused(f"{otherwise} after {HEALTHY_WITHIN_S:g} s")
             await asyncio.sleep(POLL_S)
+
+    async def _seen_up(self, side: str) -> bool:
+        """Whether each scrape of a rate's shortest window found it."""
+        window_s = (MIN_SCRAPES + 1) * SandboxSettings.load_from(self._folder).scrape_interval_s
+        query = f'min_over_time(up{{side="{side}"}}[{window_s * 1000:.0f}ms]) == 1'
+        async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
+            with suppress(httpx.HTTPError, ValueError, KeyError):
+                answer = await client.get(self._sandbox.state.urls["prometheus"] + "/api/v1/query", params={"query": query})
+                return bool(answer.json()["data"]["result"])
+        return False
 
     async def _healthy(self, url: str) -> bool:
         try:
