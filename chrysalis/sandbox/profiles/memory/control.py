@@ -4,7 +4,7 @@
 release beside it as the canary's; in staging there is one place, which a version takes from the one before. Processes are
 really ended and started, by the keeper. A version is up when it answers healthy and is warm: it has served as many requests
 as it takes to have all its code and memory in use. In production Prometheus, too, must have seen it up for the shortest
-window that is asked for: the plan's hour, of which none may lie before the deployment, is less than that at the sandbox's clock.
+window that is asked for: the plan's hour, of which none may lie before the deployment, is less at the sandbox's clock.
 """
 
 import asyncio
