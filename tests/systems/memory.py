@@ -153,7 +153,7 @@ SYSTEM = System(
                 "elena: operation archive_corrupt*",
                 *PREPARATION_BACK,
             ),
-            never=("watch: *", "page: * operation *"),
+            never=("page: * fires: *", "page: * operation *"),
         ),
         Case(
             "alerts_and_playbooks",
