@@ -90,7 +90,8 @@ def _stored(folder: Path, database: str) -> list[_Stored]:
             continue
         try:
             told = json.loads(manifest.read_text(encoding="utf-8"))
-            if told["database"] == database:
+            exported = "since" in told  # by `export_data`, which keeps what it wrote beside the backups
+            if not exported and told["database"] == database:
                 found.append(_Stored(manifest.parent, datetime.fromisoformat(told["taken_at"]), told))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise NotKnown(f"{manifest}: cannot be read ({error})") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chrysalis.checks import Context
+from chrysalis.effects.database.transfer import export_since
 from chrysalis.sandbox import postgres
 from tests.checks.conftest import FAILED, NOT_KNOWN, PASSED, Check, said
 
@@ -51,6 +52,11 @@ def test_what_is_wrong_with_a_backup_is_told(check: Check, backup: Path, databas
     said(check(spec, DB=database_url), FAILED, "pg_restore ended with 1")
     (backup / "data.dump").unlink()
     said(check(spec, DB=database_url), NOT_KNOWN, "no data.dump")
+
+
+def test_data_that_was_exported_beside_the_backups_is_none_of_them(check: Check, backup: Path, database_url: str) -> None:
+    export_since(database_url, backup.parent / "exports" / "one", since=datetime.now(UTC))
+    said(check({"kind": "backup", "url": "${DB}", "max_age": "2h"}, DB=database_url), PASSED, "1h old")
 
 
 def test_without_a_backup_it_is_not_known(check: Check, database_url: str) -> None:
