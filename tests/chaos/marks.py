@@ -17,9 +17,9 @@ from typing import Any
 import flows.phase
 import flows.rollback
 import flows.rollout
+import tasks.answers
 import tasks.approve
 import tasks.responses
-import tasks.sentry
 import tasks.waiting
 from chrysalis.effects import command, migrations, smoke
 from chrysalis.ledger.database import Database
@@ -89,7 +89,7 @@ def install() -> None:
         (flows.rollout, "wait", "rollout.wait"),
         (flows.rollback, "begin_rollback", "rollback"),
         (flows.rollback, "end_rollback", "rollback.end"),
-        (tasks.sentry, "respond", "response"),
+        (tasks.answers, "respond", "response"),
     ):
         _at(module, name, lambda _arguments, place=place: place)
     for name in ("enter", "arm"):
