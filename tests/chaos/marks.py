@@ -19,7 +19,6 @@ import flows.rollback
 import flows.rollout
 import tasks.answers
 import tasks.approve
-import tasks.responses
 import tasks.waiting
 from chrysalis.effects import command, migrations, smoke
 from chrysalis.ledger.database import Database
