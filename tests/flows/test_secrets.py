@@ -1,15 +1,16 @@
 """Known secrets are planted wherever one can come in; after a rollout forward and back none is found anywhere."""
 
 import json
-import sqlite3
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import create_engine, inspect, text
 
+from chrysalis.local.prefect_database import PrefectDatabase
 from flows.report import report
 from tests.desk import Desk, Said, deploy
 from tests.effects.receivers import RECEIVER, SENDER, mail_server
@@ -76,16 +77,18 @@ def leaks(where: str, text: str) -> list[str]:
     return [f"{secret} in {where}" for secret in SECRETS for form in forms(secret) if form in text]
 
 
-def leaks_of_database(path: Path) -> list[str]:
+def leaks_of_database(url: str) -> list[str]:
     """Every column of every row of every table."""
     found = []
-    with closing(sqlite3.connect(path)) as database:
-        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    engine = create_engine(url)
+    with engine.connect() as database:
+        tables = inspect(engine).get_table_names()
         assert tables
         for table in tables:
-            for row in database.execute(f'SELECT * FROM "{table}"'):
+            for row in database.execute(text(f'SELECT * FROM "{table}"')):
                 said = " ".join(str(cell) if not isinstance(cell, bytes) else cell.decode("latin-1") for cell in row)
-                found += leaks(f"table {table} of {path.name}: {said[:2000]}", said)
+                found += leaks(f"table {table} of {engine.dialect.name}: {said[:2000]}", said)
+    engine.dispose()
     return found
 
 
@@ -116,8 +119,9 @@ def test_no_planted_secret_is_in_any_record_log_artifact_or_answer(planted: Desk
     shown = "\n".join(one.out + one.err for one in said)
     assert "[PLANTED_" in shown, "the places were reached at which secrets come out"
     found = leaks("the terminal", shown)
-    for database in (desk.stack.home / "ledger.db", desk.stack.home / "prefect" / "prefect.db"):
-        found += leaks_of_database(database)
+    prefects = PrefectDatabase(desk.stack.home).url.replace("+asyncpg", "+psycopg")
+    for url in (f"sqlite:///{desk.stack.home / 'ledger.db'}", prefects):
+        found += leaks_of_database(url)
     found += leaks_of_files(desk.stack.home)
     assert found == []
 
