@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from chrysalis.clock import utc_now
+from chrysalis.errors import ChrysalisError
 from chrysalis.ledger import Ledger, Rollout, Wait
 from chrysalis.local.stack import Say
 from chrysalis.people import codes
@@ -85,7 +86,12 @@ class People:
         for name, value in self._profile.surveys.items():
             metric = self._plan.metrics.get(name)
             if metric is not None and isinstance(self._plan.sources[metric.source], ManualSource):
-                measure.enter(self._id, name, value, by=MEASURES)
+                try:
+                    measure.enter(self._id, name, value, by=MEASURES)
+                except ChrysalisError:
+                    if self._ledger.get(self._id).active:
+                        raise
+                    return  # it has ended since it was last looked at, and nothing is measured for it any more
 
     def _attest(self, wait: Wait) -> None:
         """Attest the items that a checklist waits for, each by one who may. Those that a machine checks are left to it."""
