@@ -7,13 +7,12 @@ signer's process ends between the two; so the watch looks as well. The step itse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
-from chrysalis.errors import LedgerUnavailable
 from chrysalis.ledger import Ledger
 from chrysalis.plan.steps import SignOff
 from tasks import approve
-from tasks.step import log
-from tasks.waits import Glance
+from tasks.waits import Glance, isolated
 
 Signed = tuple[int, datetime]
 """How many decisions stand, and when the newest was made."""
@@ -40,12 +39,6 @@ class Decided:
     def _count(self, glance: Glance, newest: Signed) -> None:
         spec = glance.step.spec
         assert isinstance(spec, SignOff)  # noqa: S101 - chosen by `among`
-        try:
-            tally = approve.count(glance.workspace, glance.step, spec)
-        except LedgerUnavailable:
-            raise
-        except Exception:
-            # One rollout whose sign-offs cannot be counted keeps no other from being woken.
-            log().exception("%s: who has signed %s is not known", glance.wait.rollout_id, glance.step.title)
-            return
-        self._known[glance.wait.id] = (newest, bool(tally.rejected_by) or not tally.missing)
+        tally = isolated(glance, partial(approve.count, glance.workspace, glance.step, spec), None)
+        if tally is not None:
+            self._known[glance.wait.id] = (newest, bool(tally.rejected_by) or not tally.missing)

@@ -65,7 +65,7 @@ def settle_all(
     """Settle all waits of a tick, each with the real seconds that were watched of it: what to add to those that go on, and
     those that are over. What all of them need is measured at once; `give_way` is called between two of them."""
     none: Sequence[Condition] = ()
-    needs = [_isolated(glance, partial(looked_for, glance, watched_s), none) for glance, watched_s in glances]
+    needs = [isolated(glance, partial(looked_for, glance, watched_s), none) for glance, watched_s in glances]
     due = [(index, conditions) for index, conditions in enumerate(needs) if conditions]
     seen = measure([(glances[index][0].workspace, conditions) for index, conditions in due])
     measured = {index: found for (index, _), found in zip(due, seen, strict=True)}
@@ -75,7 +75,8 @@ def settle_all(
         give_way()
         if (found := measured.get(index, NOTHING_MEASURED)) is None:
             continue
-        settled = _isolated(glance, partial(settle, ledger, replace(glance, measured=found), watched_s), Settled())
+        look = replace(glance, measured=found) if index in measured else glance
+        settled = isolated(glance, partial(settle, ledger, look, watched_s), Settled())
         if settled.tick is not None:
             ticks.append(settled.tick)
         if settled.over:
@@ -83,8 +84,11 @@ def settle_all(
     return ticks, over
 
 
-def _isolated(glance: Glance, look: Callable[[], T], otherwise: T) -> T:
-    """One look at one rollout: a fault of ours in it must not blind the watch for all the others."""
+def isolated(glance: Glance, look: Callable[[], T], otherwise: T) -> T:
+    """One look at one rollout: a fault of ours in it must not blind the watch for all the others.
+
+    Raises LedgerUnavailable and StaleToken, which are about all of them.
+    """
     try:
         return look()
     except (LedgerUnavailable, StaleToken):
