@@ -74,7 +74,12 @@ class People:
         """Do what somebody waits for."""
         if time.monotonic() - self._measured_at > SURVEY_EVERY_S:
             self._measured_at = time.monotonic()
-            self._enter_surveys()
+            try:
+                self._enter_surveys()
+            except ChrysalisError:
+                if self._ledger.get(self._id).active:
+                    raise
+                return  # it has ended since it was last looked at, and nothing is measured for it any more
         for wait in self._ledger.waits(self._id):
             if wait.is_open and wait.kind == "sign_off" and wait.pauses and (wait.id, wait.pauses) not in self._answered:
                 with suppress(prefect_api.PrefectUnavailable):  # the form is pressed again at the next look
@@ -86,12 +91,7 @@ class People:
         for name, value in self._profile.surveys.items():
             metric = self._plan.metrics.get(name)
             if metric is not None and isinstance(self._plan.sources[metric.source], ManualSource):
-                try:
-                    measure.enter(self._id, name, value, by=MEASURES)
-                except ChrysalisError:
-                    if self._ledger.get(self._id).active:
-                        raise
-                    return  # it has ended since it was last looked at, and nothing is measured for it any more
+                measure.enter(self._id, name, value, by=MEASURES)
 
     def _attest(self, wait: Wait) -> None:
         """Attest the items that a checklist waits for, each by one who may. Those that a machine checks are left to it."""
