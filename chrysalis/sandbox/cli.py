@@ -41,14 +41,9 @@ def up(
 ) -> None:
     """Start all parts; without --detach, run until Ctrl-C."""
     ended = threading.Event()
-
-    def interrupt(*_: object) -> None:
-        # Where Python cannot raise (in a finalizer, say) the interrupt would be lost; what it asks for is not.
-        ended.set()
-        raise KeyboardInterrupt
-
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
+        # A shell that starts a program in the background has it ignore SIGINT, which Python leaves so.
+        signal.signal(number, signal.default_int_handler)
     try:
         settings = SandboxSettings(rate_rps=rate_rps, scrape_interval_s=scrape_interval_s, plan_speed=plan_speed)
         sandbox = Sandbox.start(sandbox_folder(folder), settings=settings, detach=detach)
