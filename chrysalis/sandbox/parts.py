@@ -12,6 +12,7 @@ from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 
+from chrysalis.effects.database.own_server import server_user
 from chrysalis.errors import SettingsError
 from chrysalis.sandbox import postgres
 from chrysalis.sandbox.envoy_config import bootstrap
@@ -69,7 +70,7 @@ def _postgres(layout: Layout, settings: SandboxSettings) -> Part:
         "postgres",
         tuple(postgres.command(layout, max_connections=settings.database_connections)),
         lambda: postgres.answers(layout),
-        user=postgres.user(),
+        user=server_user(),
         # SIGTERM would wait until the last client has gone.
         end_signal=signal.SIGINT,
         orphan_signal=signal.SIGQUIT,

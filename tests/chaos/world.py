@@ -3,9 +3,7 @@
 import contextlib
 import json
 import os
-import pwd
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +19,7 @@ import httpx
 import psycopg
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from chrysalis.effects.database.own_server import run_as, server_user
 from chrysalis.ledger import Ledger
 from chrysalis.local.processes import descendants
 from chrysalis.local.stack import Stack, StackSettings, sandbox_variables
@@ -39,7 +38,7 @@ START_TIMEOUT_S = 180.0
 
 
 # The sandbox's own options give up a crash's last commits; a ledger keeps them.
-_AS_A_LEDGER = ("-c", "synchronous_commit=on", "-c", "archive_mode=off")
+_AS_A_LEDGER = ("-c", "synchronous_commit=on")
 
 
 class LedgerDatabase:
@@ -83,23 +82,17 @@ class LedgerDatabase:
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""
-        account = postgres.user()
         with (self.layout.folder / "postgres.log").open("ab") as log:
             self._server = subprocess.Popen(
                 [
-                    *postgres.command(self.layout, max_connections=80),
-                    "-c",
-                    "synchronous_commit=on",
-                    "-c",
-                    "archive_mode=off",
+                    *postgres.command(self.layout, max_connections=80, archive=False),
+                    *_AS_A_LEDGER,
                 ],
                 cwd=self.layout.postgres_data,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                user=account,
-                group=None if account is None else pwd.getpwnam(account).pw_gid,
-                extra_groups=None if account is None else [],
+                **run_as(server_user()),
             )
         await_true(self._answers, "the ledger's database")
 
@@ -119,8 +112,7 @@ class LedgerDatabase:
 
     def remove(self) -> None:
         self.kill()
-        for folder in self.layout.postgres_folders:
-            shutil.rmtree(folder, ignore_errors=True)
+        postgres.remove_folders(self.layout)
 
     def _answers(self) -> bool:
         try:

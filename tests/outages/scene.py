@@ -16,6 +16,7 @@ import pytest
 
 from chrysalis.cli import main
 from chrysalis.clock import utc_now
+from chrysalis.effects.database.own_server import server_user
 from chrysalis.errors import LedgerUnavailable, StaleToken
 from chrysalis.ledger import Action, Ledger, NewRollout, Rollout, Wait
 from chrysalis.plan import parse_plan
@@ -230,7 +231,7 @@ class LedgerServer:
             "ledger",
             tuple(postgres.command(self.layout, max_connections=40)),
             lambda: postgres.answers(self.layout),
-            user=postgres.user(),
+            user=server_user(),
             end_signal=signal.SIGQUIT,
         )
         self._process = Process(part, folder=self.layout.folder, log=self.layout.folder / "ledger.log")

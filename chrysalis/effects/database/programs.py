@@ -1,7 +1,6 @@
 """PostgreSQL's own programs, where they are and how one is run: no shell, no password on a command line, a time limit."""
 
 import os
-import pwd
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -17,8 +16,6 @@ from chrysalis.errors import SettingsError, StepFailed, TargetUnavailable
 TIMEOUT_S = 3600.0
 END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
 """End every session of a database but our own; a row for each that was there."""
-USER_FOR_ROOT = "nobody"
-"""PostgreSQL's server refuses to run as root; root hands it to this user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +95,6 @@ class Programs:
         if done.returncode != 0:
             raise StepFailed(f"{name}: exit code {done.returncode}, expected 0: {_first_error(done.stderr)}")
         return done.stdout
-
-
-def server_user() -> str | None:
-    """Under which user a server of ours has to run; None for our own."""
-    return USER_FOR_ROOT if os.geteuid() == 0 else None
-
-
-def give_to_server(folder: Path) -> None:
-    """Hand a folder with all that is in it to the user the server runs as."""
-    name = server_user()
-    if name is None:
-        return
-    account = pwd.getpwnam(name)
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
 
 
 def _first_error(text: str) -> str:

@@ -4,7 +4,6 @@ It listens on a unix socket in its own folder only, and ends with the block. The
 """
 
 import os
-import pwd
 import shutil
 import subprocess
 import time
@@ -15,7 +14,8 @@ from pathlib import Path
 
 import psycopg
 
-from chrysalis.effects.database.programs import Address, Programs, give_to_server, server_user
+from chrysalis.effects.database.own_server import give_to_server, run_as, server_user
+from chrysalis.effects.database.programs import Address, Programs
 from chrysalis.errors import StepFailed, TargetUnavailable
 
 START_TIMEOUT_S = 600.0
@@ -75,15 +75,12 @@ def scratch_server(
 
 def _start(data: Path, settings: dict[str, str], programs: Programs) -> subprocess.Popen[bytes]:
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    account = server_user()
     with (data.parent / "server.log").open("wb") as log:
         return subprocess.Popen(
             [programs.path("postgres"), "-D", str(data), *options],
             cwd=data,
             env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
-            user=account,
-            group=None if account is None else pwd.getpwnam(account).pw_gid,
-            extra_groups=None if account is None else [],
+            **run_as(server_user()),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

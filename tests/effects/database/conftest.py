@@ -1,7 +1,6 @@
 """A PostgreSQL that archives its log, as the sandbox runs it, and a database with two tables in it."""
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +15,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from chrysalis.effects.database.own_server import server_user
 from chrysalis.effects.database.programs import Programs
 from chrysalis.sandbox import postgres
 from chrysalis.sandbox.layout import Layout
@@ -65,7 +65,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             process = subprocess.Popen(
                 postgres.command(layout, max_connections=40),
                 cwd=layout.postgres_data,
-                user=postgres.user(),
+                user=server_user(),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
@@ -80,8 +80,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             process.kill()
             process.wait()
     finally:
-        for folder in layout.postgres_folders:
-            shutil.rmtree(folder, ignore_errors=True)
+        postgres.remove_folders(layout)
 
 
 @pytest.fixture
