@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 
+import httpx
 import pytest
 
 from chrysalis.sandbox.layout import SIDES
@@ -38,6 +39,12 @@ def sandbox(running_sandbox: Sandbox) -> Iterator[Sandbox]:
 def new_stamp(step: str = "hybrid.01") -> Stamp:
     """A stamp with a token newer than all before."""
     return Stamp(next(_TOKENS), "crystal-1", step)
+
+
+def query(sandbox: Sandbox, text: str) -> list[dict[str, str]]:
+    """The labels of each series in Prometheus's answer, with its value as `value`."""
+    answer = httpx.get(sandbox.state.urls["prometheus"] + "/api/v1/query", params={"query": text}).json()
+    return [{**row["metric"], "value": row["value"][1]} for row in answer["data"]["result"]]
 
 
 def until(reached: Callable[[], bool], timeout_s: float = WAIT_S) -> None:

@@ -10,13 +10,7 @@ import pytest
 
 from chrysalis.errors import SettingsError, TargetUnavailable, WriteRefused
 from chrysalis.sandbox.sandbox import Sandbox
-from tests.sandbox.fixtures import new_stamp, until
-
-
-def query(sandbox: Sandbox, text: str) -> list[dict[str, str]]:
-    """The labels of each series in Prometheus's answer, with its value as `value`."""
-    answer = httpx.get(sandbox.state.urls["prometheus"] + "/api/v1/query", params={"query": text}).json()
-    return [{**row["metric"], "value": row["value"][1]} for row in answer["data"]["result"]]
+from tests.sandbox.fixtures import new_stamp, query, until
 
 
 def test_all_parts_run_and_only_on_loopback(sandbox: Sandbox) -> None:

@@ -33,7 +33,7 @@ class Stepped:
         """Run the step of that id or name, or the first of that kind; returns what it says it did."""
         planned = self._step(name)
         outcome = KINDS[planned.kind].task.fn(self.id, planned.id, self.token, planned.title)
-        assert isinstance(outcome, Done)
+        assert isinstance(outcome, Done), outcome
         return outcome.summary
 
     def undo(self, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -12,7 +11,7 @@ from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
 from chrysalis.targets.base import Stamp
 from chrysalis.targets.operator import HttpOperator
-from tests.sandbox.fixtures import until
+from tests.sandbox.fixtures import query, until
 from tests.tasks.conftest import home
 from tests.tasks.stepping import Stepped
 
@@ -75,12 +74,6 @@ def rollout(home: Path, fleet: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Step
 def on(sandbox: Sandbox, instance: str) -> list[str]:
     layers: list[str] = httpx.get(sandbox.fleet.url(instance) + "/state").json()["layers"]
     return layers
-
-
-def asked(sandbox: Sandbox, query: str) -> list[dict[str, Any]]:
-    url = sandbox.state.urls["prometheus"] + "/api/v1/query"
-    found: list[dict[str, Any]] = httpx.get(url, params={"query": query}).json()["data"]["result"]
-    return found
 
 
 def answered_in(sandbox: Sandbox) -> list[tuple[str, str]]:
@@ -207,8 +200,8 @@ def test_a_version_comes_up_beside_the_one_that_serves_and_is_stopped_again(roll
 def test_what_prometheus_sees_is_the_documents_own(rollout: Stepped, fleet: Sandbox) -> None:
     """The names of the document, by instance; a layer that is off says nothing, and one that is on its amplification."""
     rollout.run("two_on_alpha")
-    until(lambda: [one["value"][1] for one in asked(fleet, "min(r2_alpha_amplification)")] == ["2.07"])
-    assert asked(fleet, "r3_beta_amplification") == []
-    until(lambda: [one["metric"]["instance"] for one in asked(fleet, 'layer_enabled{layer="R2"} == 1')] == ["alpha"])
-    until(lambda: [one["value"][1] for one in asked(fleet, 'min(up{job="instance_coordinator"})')] == ["1"])
-    until(lambda: bool(asked(fleet, "sum(rate(framework_operations_total[5s])) > 0")))
+    until(lambda: [one["value"] for one in query(fleet, "min(r2_alpha_amplification)")] == ["2.07"])
+    assert query(fleet, "r3_beta_amplification") == []
+    until(lambda: [one["instance"] for one in query(fleet, 'layer_enabled{layer="R2"} == 1')] == ["alpha"])
+    until(lambda: [one["value"] for one in query(fleet, 'min(up{job="instance_coordinator"})')] == ["1"])
+    until(lambda: bool(query(fleet, "sum(rate(framework_operations_total[5s])) > 0")))

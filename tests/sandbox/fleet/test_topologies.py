@@ -9,6 +9,7 @@ import pytest
 from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
 from tasks.workspace import open_ledger
+from tests.sandbox.fixtures import query, until
 from tests.tasks.conftest import home
 from tests.tasks.stepping import Stepped
 
@@ -65,6 +66,7 @@ def test_in_waves_to_agreement(running: Sandbox, home: Path, monkeypatch: pytest
         rollout.run(step.id)
         on = [httpx.get(running.fleet.url(name) + "/state").json()["layers"] for name in names]
         assert on == [LAYERS] * (index + 1) + [[]] * (len(names) - index - 1)
+    until(lambda: len(query(running, "consensus_state")) == len(names))
     assert f"of {len(names)} instances" in rollout.run("agree")
     found = open_ledger().findings(rollout.id)[-1].findings[0]
     assert found["numbers"]["connectivity"] == (0 if len(names) == 1 else len(names))
