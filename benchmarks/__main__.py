@@ -38,8 +38,8 @@ def main() -> int:
             # What the other suites measured is not thrown away for it.
             failed[name] = f"{type(error).__name__}: {error}"
         sys.stderr.write(f"{name}: {failed.get(name, 'measured')} ({time.monotonic() - began:.0f} s)\n")
+        REPORT.write_text(json.dumps([result.as_json() for result in results], indent=2) + "\n")
     show(results)
-    REPORT.write_text(json.dumps([result.as_json() for result in results], indent=2) + "\n")
     return 1 if failed else 0
 
 
