@@ -7,6 +7,7 @@ INCONCLUSIVE, with the time left. Samples without a value (NaN) are missing ones
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -48,7 +49,7 @@ class Threshold(Bounded):
                 raise ValueError(f"{name}: {format_duration(span)} must be longer than 0")
         return self
 
-    @property
+    @cached_property
     def selector(self) -> Selector:
         """The series this looks at."""
         return Selector(self.metric, self.side)

@@ -51,33 +51,38 @@ def look(
 
     A recorded baseline is taken whole and is never stale.
     """
-    what = name_of(selector)
     found = observations.get(selector)
     if found is None:
-        return Missing(f"{what}: not measured")
+        return _missing(selector, "not measured")
     if isinstance(found, Unavailable):
-        return Missing(f"{what}: source unavailable: {found.reason}")
+        return _missing(selector, f"source unavailable: {found.reason}")
     if not isfinite(now_s):
-        return Missing(f"{what}: now is {now_s}, not a time")
+        return _missing(selector, f"now is {now_s}, not a time")
     interval_s = found.interval_s
     if not (isfinite(interval_s) and interval_s > 0):
-        return Missing(f"{what}: the spacing of samples is {interval_s} s, not known")
+        return _missing(selector, f"the spacing of samples is {interval_s} s, not known")
+    times_s = found.times_s
+    count = times_s.size
     if selector.baseline is not None:
-        return found if len(found) else Missing(f"{what}: no samples")
-    count = len(found)
+        return found if count else _missing(selector, "no samples")
     # The watch asks this of thousands of series that end before now: for those no search is needed.
-    last = count if count and found.times_s[-1] <= now_s else int(np.searchsorted(found.times_s, now_s, side="right"))
+    last = count if count and times_s[-1] <= now_s else int(np.searchsorted(times_s, now_s, side="right"))
     if last == 0:
-        return Missing(f"{what}: no samples" + (" up to now, all are from the future" if len(found) else ""))
+        return _missing(selector, "no samples" + (" up to now, all are from the future" if count else ""))
     allowed_s = STALE_INTERVALS * interval_s if stale_after_s is None else stale_after_s
-    age_s = now_s - float(found.times_s[last - 1])
+    age_s = now_s - float(times_s[last - 1])
     if age_s > allowed_s + ROUNDING:
-        return Missing(f"{what}: stale, newest sample {format_duration(age_s)} old > at most {format_duration(allowed_s)}")
+        age, allowed = format_duration(age_s), format_duration(allowed_s)
+        return _missing(selector, f"stale, newest sample {age} old > at most {allowed}")
     if window_s is None and last == count:
         return found
     start_s = -np.inf if window_s is None else now_s - window_s
     seen = found.window(start_s=start_s, end_s=now_s)
-    return seen if len(seen) else Missing(f"{what}: no samples in the last {format_duration(window_s or 0)}")
+    return seen if len(seen) else _missing(selector, f"no samples in the last {format_duration(window_s or 0)}")
+
+
+def _missing(selector: Selector, why: str) -> Missing:
+    return Missing(f"{name_of(selector)}: {why}")
 
 
 def newest(
@@ -88,7 +93,7 @@ def newest(
     if isinstance(seen, Missing):
         return seen
     value = float(seen.values[-1])
-    return Missing(f"{name_of(selector)}: the newest sample has no value (NaN)") if isnan(value) else (value, seen)
+    return _missing(selector, "the newest sample has no value (NaN)") if isnan(value) else (value, seen)
 
 
 def newest_at(
