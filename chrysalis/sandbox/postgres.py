@@ -15,7 +15,8 @@ from chrysalis.errors import SettingsError
 from chrysalis.sandbox.layout import Layout
 
 SCHEMA = Path(__file__).with_name("schema.sql")
-_PROGRAM_TIMEOUT_S = 60
+_PROGRAM_TIMEOUT_S = 120
+"""initdb takes 2 s; over a minute was seen on a machine that was busy with others."""
 # A sandbox's data need not survive a power cut, and what PostgreSQL writes for that costs the demo its disk.
 _OPTIONS = {
     "listen_addresses": "",
@@ -95,16 +96,19 @@ def create_tables(layout: Layout) -> None:
 
 def run(program: str, *arguments: str, cwd: Path, as_user: bool = True) -> None:
     """One of PostgreSQL's programs, to its end. Raises SettingsError with its first error."""
-    done = subprocess.run(
-        [str(programs() / program), *arguments],
-        cwd=cwd,
-        env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "PGOPTIONS": "-c client_min_messages=warning"},
-        **run_as(server_user() if as_user else None),
-        capture_output=True,
-        text=True,
-        timeout=_PROGRAM_TIMEOUT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [str(programs() / program), *arguments],
+            cwd=cwd,
+            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "PGOPTIONS": "-c client_min_messages=warning"},
+            **run_as(server_user() if as_user else None),
+            capture_output=True,
+            text=True,
+            timeout=_PROGRAM_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as slow:
+        raise SettingsError(f"{program} did not end within {_PROGRAM_TIMEOUT_S} s; is the machine very busy?") from slow
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["no message"]
         said = next((line for line in lines if "error" in line.lower()), lines[-1])

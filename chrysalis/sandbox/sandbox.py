@@ -33,7 +33,7 @@ SandboxSide = Literal["stable", "canary"]
 # The parts are modules of this checkout, whether or not it is installed.
 PROJECT = Path(__file__).resolve().parents[2]
 PART_NAMES = ("postgres", "stable", "canary", "envoy", "prometheus", "load")
-START_TIMEOUT_S = 90.0
+START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 6.0
 PART_TIMEOUT_S = 10.0
 POLL_S = 0.02
