@@ -9,7 +9,7 @@ passes = $(BIN)/python -m pytest $(1) || { [ $$? -eq 1 ] && $(BIN)/python -m pyt
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: setup demo up test test-slow lint format bench chaos systems mutants clean help
+.PHONY: setup demo up test test-slow lint format bench chaos systems kubernetes mutants clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ chaos: setup ## kill everything everywhere; writes chaos.json (ONLY="forward/*" 
 
 systems: setup ## every system forward and back, with its faults; writes systems.json (ONLY="spiralogic/*")
 	$(BIN)/python -m tests.systems $(foreach pattern,$(ONLY),--only '$(pattern)')
+
+kubernetes: setup ## its targets on a real API server, built from Debian's source (ten minutes the first time)
+	$(BIN)/python -m tests.kubernetes
 
 mutants: setup ## mutation tests of gates/ (FILES="window trigger"); takes long
 	$(BIN)/python -m benchmarks.mutants $(FILES)

@@ -1,16 +1,10 @@
-"""A Deployment and an HTTPRoute, against a fake of the API server; the same against a real one where there is one.
+"""A Deployment and an HTTPRoute, against a fake of the API server; `test_kubernetes_server.py` asks a real one the same."""
 
-With `CHRYSALIS_TEST_KUBECONFIG` the last test runs in a namespace of its own on that server, which needs no nodes.
-"""
-
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
-from kubernetes import client, config
-from kubernetes.client.exceptions import ApiException
+from kubernetes import client
 
 from chrysalis.errors import StaleToken, TargetUnavailable, WriteNotVerified, WriteRefused
 from chrysalis.targets.base import Split, Stamp
@@ -315,42 +309,3 @@ def test_versions_of_images(image: str, version: str, changed: str) -> None:
 @pytest.mark.parametrize(("value", "text"), [(True, "true"), (False, "false"), (0.3, "0.3"), (4, "4"), ("x", "x")])
 def test_values_as_text(value: str | float | bool, text: str) -> None:
     assert text_of(value) == text
-
-
-@pytest.fixture
-def real_cluster() -> Iterator[Cluster]:
-    path = os.environ.get("CHRYSALIS_TEST_KUBECONFIG")
-    if not path:
-        pytest.skip("CHRYSALIS_TEST_KUBECONFIG names no cluster")
-    configuration = client.Configuration()
-    config.load_kube_config(path, client_configuration=configuration)
-    core, name = client.CoreV1Api(client.ApiClient(configuration)), f"chrysalis-test-{os.getpid()}"
-    core.create_namespace({"metadata": {"name": name}})
-    body = deployment(MODE="legacy", OLD="1")
-    body["spec"]["template"]["spec"]["containers"][0].pop("fieldOfTheFuture")
-    client.AppsV1Api(client.ApiClient(configuration)).create_namespaced_deployment(name, body)
-    try:
-        yield Cluster(name, configuration=configuration)
-    finally:
-        core.delete_namespace(name)
-
-
-def test_a_real_api_server_takes_the_same_patches(real_cluster: Cluster) -> None:
-    """Without nodes no pod gets ready, so only what the API server itself does is looked at."""
-    environment = DeploymentEnvironment(real_cluster, "web", settle_s=0.5)
-    with suppress(WriteNotVerified):  # where no controller runs
-        environment.write({"MODE": "hybrid", "SEARCH": True, "OLD": None}, stamp(5))
-    assert environment.read() == {"MODE": "hybrid", "SEARCH": "true"}
-    with pytest.raises(StaleToken):
-        environment.write({"MODE": "x"}, stamp(4))
-    with pytest.raises(WriteRefused, match="422"):
-        environment.write({"A=B": "x"}, stamp(6))
-    operator = DeploymentOperator(real_cluster, "web", limit_s=0.5)
-    with pytest.raises((TargetUnavailable, WriteNotVerified)):
-        operator.operate("deploy", {"version": "2.0"}, stamp(7))
-    assert operator.read()["versions"]["current"] == "2.0"
-    with pytest.raises(ApiException):
-        real_cluster._objects.patch_namespaced_custom_object(
-            "apps", "v1", real_cluster.namespace, "deployments", "web", {"metadata": {"resourceVersion": "1"}},
-            _content_type="application/merge-patch+json",
-        )  # fmt: skip
