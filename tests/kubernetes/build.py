@@ -5,6 +5,7 @@ on two cores, and 5 GB while it is built. Nothing is installed, no root.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,7 +17,12 @@ from chrysalis.sandbox.debian import holds_all, libraries, unpack
 
 GO = ("golang-1.19-go", "golang-1.19-src")
 GO_ROOT = "usr/lib/go-1.19"
+MAPS = "golang-github-modern-go-reflect2-dev"
+"""The source carries 1.0.1 of it, which reads the maps of Go before 1.18 and crashes the server with a later one."""
+MAPS_SOURCE = "github.com/modern-go/reflect2"
+MAPS_FOLDER = f"usr/share/gocode/src/{MAPS_SOURCE}"
 BUILT = ("kube-apiserver", "kube-controller-manager")
+SOURCE = "source"
 BUILD_S = 7200
 ADVICE = "it needs Debian bookworm with dpkg-source and make, or CHRYSALIS_TEST_KUBECONFIG with a server of your own"
 
@@ -37,7 +43,7 @@ def ensure_programs(home: Path) -> Programs:
     if not holds_all(folder, BUILT):
         with tempfile.TemporaryDirectory(dir=home, prefix=".kubernetes-") as work:
             _build(Path(work), home)
-            output = next(Path(work).glob("kubernetes-*/_output/local/bin/*/*"))
+            output = next(Path(work).glob(f"{SOURCE}/_output/local/bin/*/*"))
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             for name in BUILT:
@@ -49,18 +55,22 @@ def _build(work: Path, home: Path) -> None:
     go = unpack(home / "go", GO, holds=[f"{GO_ROOT}/bin/go"], advice=ADVICE)
     rsync = unpack(home / "rsync", ["rsync", "libpopt0"], holds=["usr/bin/rsync"], advice=ADVICE)
     _fetch_source(work)
-    source = next(one for one in work.glob("kubernetes-*") if one.is_dir())
+    unpacked = next(one for one in work.glob("kubernetes-*") if one.is_dir())
+    version = re.split(r"-|\+really", unpacked.name)[-1]
+    source = unpacked.rename(work / SOURCE)
+    _renew(source / "vendor" / MAPS_SOURCE, unpack(home / "maps", [MAPS], holds=[MAPS_FOLDER], advice=ADVICE))
     # Its make files find themselves by GOPATH.
     linked = source / ".go/src/k8s.io/kubernetes"
     linked.parent.mkdir(parents=True)
     linked.symlink_to(source)
-    version = source.name.partition("-")[2].partition("+")[0]
     environment = {
         "PATH": os.pathsep.join([str(go / GO_ROOT / "bin"), str(rsync / "usr/bin"), os.environ["PATH"]]),
         "LD_LIBRARY_PATH": libraries(rsync),
         "HOME": str(work),
         "GOROOT": str(go / GO_ROOT),
         "GOPATH": str(source / ".go"),
+        "GO111MODULE": "auto",
+        "GOFLAGS": "-mod=vendor",
         "GOPROXY": "off",
         "CGO_ENABLED": "0",
         "KUBE_GIT_VERSION": f"v{version}",
@@ -69,6 +79,15 @@ def _build(work: Path, home: Path) -> None:
     }
     what = " ".join(f"cmd/{name}" for name in BUILT)
     _run(["make", f"WHAT={what}"], linked, {**environment, "PWD": str(linked)})
+
+
+def _renew(vendored: Path, package: Path) -> None:
+    """The sources of a library as Debian has them, in place of those that came with Kubernetes."""
+    for kind in ("*.go", "*.s"):
+        for old in vendored.glob(kind):
+            old.unlink()
+        for new in (package / MAPS_FOLDER).glob(kind):
+            shutil.copy2(new, vendored / new.name)
 
 
 def _fetch_source(work: Path) -> None:

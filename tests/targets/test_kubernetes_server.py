@@ -98,9 +98,8 @@ def running(api: client.ApiClient, request: pytest.FixtureRequest) -> Iterator[R
     name = f"chrysalis-{os.getpid()}-{abs(hash(request.node.name)) % 10**8}"
     core.create_namespace({"metadata": {"name": name}})
     body = deployment(MODE="legacy", OLD="1")
-    body["spec"]["template"]["spec"]["containers"][0].pop(
-        "fieldOfTheFuture"
-    )  # a real server keeps no field it does not know
+    # A real server keeps no field it does not know.
+    body["spec"]["template"]["spec"]["containers"][0].pop("fieldOfTheFuture")
     apps.create_namespaced_deployment(name, body)
     made = Running(api, Cluster(name, configuration=api.configuration))
     until(lambda: made.operator.read()["revision"] == 1)
@@ -176,7 +175,7 @@ def test_a_stale_token_changes_nothing(running: Running) -> None:
 
 
 def test_who_writes_between_our_read_and_our_patch_is_not_overwritten(running: Running) -> None:
-    """The server's own 409: it is read again, and both writes are there."""
+    """The server's own 409: it is read again, and both writes are there. (The controller may write in between as well.)"""
     read: list[str] = []
 
     def patch(found: Any) -> Any:
@@ -188,7 +187,7 @@ def test_who_writes_between_our_read_and_our_patch_is_not_overwritten(running: R
 
     running.cluster.change(DEPLOYMENT, "web", stamp(5), "application/strategic-merge-patch+json", patch)
     now = running.cluster.get(DEPLOYMENT, "web")
-    assert len(set(read)) == 2
+    assert len(set(read)) > 1
     assert (now["metadata"]["annotations"]["note"], now["spec"]["minReadySeconds"]) == ("somebody", 3)
 
 
