@@ -146,7 +146,7 @@ class Stack:
         self.start_server()
         profile = self.settings.profile
         chosen = self.settings.sandbox or (None if profile is None else profile.sandbox_settings)
-        self.sandbox = Sandbox.start(self.home / "sandbox", settings=chosen)
+        self.sandbox = Sandbox.start(self.home / "sandbox", settings=chosen, anew=True)
         self.write_environment()
         self._until(self.server_answers, SERVER_TIMEOUT_S, "prefect-server")
 

@@ -6,6 +6,7 @@ with Sandbox.start(folder) as sandbox:
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,15 +48,21 @@ class Sandbox:
         self._keeper = keeper
 
     @classmethod
-    def start(cls, folder: Path, *, settings: SandboxSettings | None = None, detach: bool = False) -> Self:
+    def start(
+        cls, folder: Path, *, settings: SandboxSettings | None = None, detach: bool = False, anew: bool = False
+    ) -> Self:
         """Start all parts and wait until each is ready. Not detached, it ends with this process, however that ends.
 
+        `anew`: the folder is emptied first, so that nothing of another sandbox is taken for this one's.
         Raises SettingsError: one runs in this folder already, or a part could not start.
         """
         folder = sandbox_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if (last := read_state(folder)) is not None and last.running:
             raise SettingsError(f"a sandbox runs in {folder} (pid {last.keeper_pid}); `chrysalis sandbox down` ends it")
+        if anew:
+            shutil.rmtree(folder)
+            folder.mkdir()
         Layout(folder).state.unlink(missing_ok=True)
         (settings or SandboxSettings()).save(folder)
         parent = 0 if detach else os.getpid()

@@ -41,7 +41,7 @@ def holder(folder: Path, manner: str) -> subprocess.Popen[str]:
 
 
 def test_stopping_ends_frozen_parts_and_may_be_repeated(tmp_path: Path) -> None:
-    """And the same folder can be started again."""
+    """And the same folder can be started again, anew without what another one left in it; never under one that runs."""
     sandbox = Sandbox.start(tmp_path, settings=SMALL)
     state = sandbox.state
     for part in ("stable", "envoy", "postgres"):
@@ -49,7 +49,12 @@ def test_stopping_ends_frozen_parts_and_may_be_repeated(tmp_path: Path) -> None:
     sandbox.stop()
     assert alive(state) == []
     sandbox.stop()
-    with Sandbox.start(tmp_path, settings=SMALL) as again:
+    (tmp_path / "repository").mkdir()
+    with Sandbox.start(tmp_path, settings=SMALL, anew=True) as again:
+        assert again.state.ready
+        assert not (tmp_path / "repository").exists()
+        with pytest.raises(SettingsError, match="a sandbox runs in"):
+            Sandbox.start(tmp_path, settings=SMALL, anew=True)
         assert again.state.ready
     assert alive(again.state) == []
     with pytest.raises(SettingsError, match="no sandbox runs"):

@@ -10,6 +10,9 @@ import os
 import subprocess
 from pathlib import Path
 
+from chrysalis.errors import SettingsError
+
+COMMAND_TIMEOUT_S = 60
 _PACKAGE = {
     "name": "crystal-observer",
     "version": "2.0.0",
@@ -110,9 +113,14 @@ def make_repository(folder: Path) -> None:
 
 
 def run(folder: Path, *command: str, **variables: str) -> None:
-    """One command in the checkout, to its end."""
+    """One command in the checkout, to its end. Raises SettingsError with what it said when it failed."""
     environment = {**os.environ, **variables}
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60, env=environment)
+    done = subprocess.run(
+        command, cwd=folder, check=False, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, env=environment
+    )
+    if done.returncode != 0:
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-10:])
+        raise SettingsError(f"`{' '.join(command)}` in {folder} ended with {done.returncode}:\n{said}")
 
 
 def _git(folder: Path, *arguments: str) -> None:
