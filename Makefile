@@ -55,7 +55,7 @@ chaos: setup ## kill everything everywhere; writes chaos.json (ONLY="forward/*" 
 systems: setup ## every system forward and back, with its faults; writes systems.json (ONLY="spiralogic/*")
 	$(BIN)/python -m tests.systems $(foreach pattern,$(ONLY),--only '$(pattern)')
 
-kubernetes: setup ## its targets on a real API server, built from Debian's source (ten minutes the first time)
+kubernetes: setup ## its targets on a real API server, built from Debian's source (a quarter of an hour the first time)
 	$(BIN)/python -m tests.kubernetes
 
 mutants: setup ## mutation tests of gates/ (FILES="window trigger"); takes long

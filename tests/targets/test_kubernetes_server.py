@@ -6,6 +6,7 @@ the real one.
 """
 
 import os
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,9 +94,9 @@ def api() -> client.ApiClient:
 
 
 @pytest.fixture
-def running(api: client.ApiClient, request: pytest.FixtureRequest) -> Iterator[Running]:
+def running(api: client.ApiClient) -> Iterator[Running]:
     core, apps = client.CoreV1Api(api), client.AppsV1Api(api)
-    name = f"chrysalis-{os.getpid()}-{abs(hash(request.node.name)) % 10**8}"
+    name = f"chrysalis-{secrets.token_hex(4)}"
     core.create_namespace({"metadata": {"name": name}})
     body = deployment(MODE="legacy", OLD="1")
     # A real server keeps no field it does not know.
