@@ -52,13 +52,17 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Where a sign-off stands. `void` are signers and why their signatures count no more."""
+    """Where a sign-off stands. `void` are signers and why their signatures count no more.
+
+    `unanswered`: nobody has to sign any more, but something that a signer saw pass cannot be judged now.
+    """
 
     approved_by: tuple[str, ...]
     missing: tuple[str, ...]
     rejected_by: str | None
     comment: str
     void: tuple[tuple[str, str], ...] = ()
+    unanswered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +105,15 @@ def tally(rule: Rule, signatures: Sequence[Signature], now: Seen, opened_anew_at
         missing = [f"{lacking} more of {', '.join(rule.roles)}"] if lacking > 0 else []
     else:
         missing = [role for role in rule.roles if role not in {one.role for one in good}]
-    missing += [f"an answer: {name} cannot be judged" for name in _lost(good, now)]
-    names = tuple(one.signer for one in good)
-    return Tally(names, tuple(missing), refused.signer if refused else None, refused.comment if refused else "", tuple(void))
+    answers = [f"an answer: {name} cannot be judged" for name in _lost(good, now)]
+    return Tally(
+        tuple(one.signer for one in good),
+        (*missing, *answers),
+        refused.signer if refused else None,
+        refused.comment if refused else "",
+        tuple(void),
+        unanswered=bool(answers) and not missing,
+    )
 
 
 def _each_person_once(approved: Sequence[Signature]) -> list[Signature]:

@@ -23,6 +23,8 @@ from tasks.step import Before, Done, Waiting, open_wait, step_task
 from tasks.workspace import Workspace
 
 OPENED_ANEW = "opened_anew_at"
+UNANSWERED = "unanswered"
+"""In what was observed of the wait: everybody has signed, and the watch asks again soon for the answer that is missing."""
 LONGEST_COMMENT = 2000
 
 
@@ -43,6 +45,9 @@ def run(workspace: Workspace, planned: PlannedStep, spec: kinds.SignOff, before:
         return Done(f"approved by {', '.join(tally.approved_by)}")
     reason = f"{planned.title} waits for: {', '.join(tally.missing)}"
     wait = open_wait(workspace, planned, "sign_off", needed_s=None, detail={"rule": spec.rule, "reason": reason})
+    if tally.unanswered:
+        observed = {**(wait.observed or {}), UNANSWERED: True}
+        workspace.ledger.tick_wait(wait.id, 0.0, observed=observed, now=utc_now())
     return Waiting("sign_off", reason, wait.id)
 
 

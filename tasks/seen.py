@@ -1,7 +1,7 @@
 """What a signer is shown, and whether it still holds: the newest findings of the phase before the sign-off."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from chrysalis.clock import utc_now
@@ -9,7 +9,7 @@ from chrysalis.plan import PlannedStep
 from chrysalis.plan.steps import Gate, Soak, Verify
 from gates.condition import Condition
 from gates.signoff import Seen
-from gates.verdict import Mode, Verdict
+from gates.verdict import Finding, Mode, Verdict
 from tasks.evaluate_gate import judge
 from tasks.workspace import Workspace
 
@@ -40,14 +40,24 @@ def verdicts(shown: Iterable[Mapping[str, Any]]) -> dict[str, Verdict]:
     return found
 
 
-def look_again(workspace: Workspace, planned: PlannedStep) -> bool:
-    """Judge anew what was shown, and record what comes out differently. True when something did."""
+def shown_conditions(workspace: Workspace, planned: PlannedStep) -> list[Condition]:
+    """What `look_again` judges."""
+    return [one for step_id in _newest(workspace, planned) for one in _conditions(workspace.plan.step(step_id))]
+
+
+def look_again(
+    workspace: Workspace, planned: PlannedStep, judged: Callable[[Sequence[Condition]], Sequence[Finding]] | None = None
+) -> bool:
+    """Judge anew what was shown, and record what comes out differently. True when something did.
+
+    `judged` gives a finding per condition; without it they are measured now.
+    """
     changed = False
     for step_id, findings in _newest(workspace, planned).items():
         conditions = _conditions(workspace.plan.step(step_id))
         if not conditions:
             continue
-        now = judge(workspace, conditions)
+        now = judge(workspace, conditions) if judged is None else judged(conditions)
         if [one.verdict.name for one in now] != [str(one["verdict"]) for one in findings]:
             as_json = [one.as_json() for one in now]
             workspace.ledger.record_findings(workspace.rollout.id, step_id, findings=as_json, now=utc_now())

@@ -17,12 +17,14 @@ from gates.units import format_duration
 from gates.verdict import Finding, Verdict, worst
 from tasks import approve, checklist
 from tasks.notify import tell
-from tasks.seen import look_again
+from tasks.seen import look_again, shown_conditions
 from tasks.step import log
 from tasks.workspace import NOTHING_MEASURED, Measured, Workspace
 
 LOOK_AGAIN_AFTER = timedelta(seconds=30)
 """How often, by the real clock, what a pending sign-off was given for is judged again."""
+ANSWER_AGAIN_AFTER = timedelta(seconds=2)
+"""The same where everybody has signed and only an answer is missing."""
 CHECK_AGAIN_AT_LEAST_S = 30.0
 """Real seconds between two runs of a checklist that holds, however fast the plan's clock runs."""
 Measure = Callable[[Sequence[tuple[Workspace, Sequence[Condition]]]], Sequence[Measured | None]]
@@ -73,9 +75,9 @@ def settle_all(
     over: set[int] = set()
     for index, (glance, watched_s) in enumerate(glances):
         give_way()
-        if (found := measured.get(index, NOTHING_MEASURED)) is None:
+        if (found := measured.get(index, NOTHING_MEASURED)) is None and glance.wait.kind != "sign_off":
             continue
-        look = replace(glance, measured=found) if index in measured else glance
+        look = glance if found is None else replace(glance, measured=found)
         settled = isolated(glance, partial(settle, ledger, look, watched_s), Settled())
         if settled.tick is not None:
             ticks.append(settled.tick)
@@ -127,13 +129,15 @@ def settle(ledger: Ledger, glance: Glance, watched_real_s: float) -> Settled:
 
 def looked_for(glance: Glance, watched_real_s: float) -> Sequence[Condition]:
     """The conditions that `settle` will judge: measured for all waits of a tick together."""
-    if glance.wait.kind not in ("gate", "soak"):
+    if glance.wait.kind not in ("gate", "soak", "sign_off"):
         return ()
     match glance.step.spec:
         case Gate() as spec:
             return spec.conditions
         case Soak() as spec if _checkpoint_due(glance, spec, watched_real_s):
             return spec.checkpoint
+        case SignOff() if _look_due(glance) and _signed(glance):
+            return shown_conditions(glance.workspace, glance.step)
         case _:
             return ()
 
@@ -199,8 +203,22 @@ def _moment(ledger: Ledger, glance: Glance) -> bool:
     return True
 
 
+def _look_due(glance: Glance) -> bool:
+    """Whether what a sign-off was given for is to be judged again: now and then; soon, where only an answer is missing."""
+    after = ANSWER_AGAIN_AFTER if (glance.wait.observed or {}).get(approve.UNANSWERED) else LOOK_AGAIN_AFTER
+    return glance.now - (glance.wait.ticked_at or approve.opened_at(glance.wait)) >= after
+
+
+def _signed(glance: Glance) -> bool:
+    signed = glance.workspace.ledger.sign_offs(glance.wait.rollout_id, glance.wait.step_id)
+    return any(one.void is None for one in signed)
+
+
 def _sign_off(glance: Glance) -> None:
-    """Remind, page when the time is over, and void what was signed for findings that have got worse."""
+    """Remind, page when the time is over, and void what was signed for findings that have got worse.
+
+    Where that leaves nothing to wait for, `tasks.decided` sees it at the next tick.
+    """
     spec = glance.step.spec
     if not isinstance(spec, SignOff):
         return
@@ -216,11 +234,12 @@ def _sign_off(glance: Glance) -> None:
         title, said = f"sign-off {glance.step.title} waits", f"still needed: {', '.join(missing)}"
         tell(glance.workspace, "warning", title, said, key=f"{glance.wait.rollout_id}:{glance.wait.id}:reminder {due}")
         _note(glance, reminded=due)
-    elif (glance.now - (glance.wait.ticked_at or opened)) >= LOOK_AGAIN_AFTER:
-        _note(glance)
-        signed = glance.workspace.ledger.sign_offs(glance.wait.rollout_id, glance.wait.step_id)
-        if any(one.void is None for one in signed) and look_again(glance.workspace, glance.step):
-            approve.count(glance.workspace, glance.step, spec)
+    elif _look_due(glance):
+        seen = {}
+        if glance.measured is not NOTHING_MEASURED:
+            look_again(glance.workspace, glance.step, partial(judged, glance))
+            seen[approve.UNANSWERED] = approve.count(glance.workspace, glance.step, spec).unanswered
+        _note(glance, **seen)
 
 
 def _checklist(ledger: Ledger, glance: Glance) -> bool:

@@ -13,6 +13,7 @@ from chrysalis.people import codes
 from chrysalis.plan import Plan
 from chrysalis.plan.parts import ManualSource
 from chrysalis.sandbox.profiles import Profile
+from gates.signoff import Tally
 from tasks import approve, measure, prefect_api
 from tasks.checklist import attest, list_of_plan
 from tasks.people import all_people, enrol
@@ -116,9 +117,9 @@ class People:
         workspace = Workspace.open(self._id, 0)
         planned, spec = approve.pending(workspace, wait.step_id)
         tally = approve.count(workspace, planned, spec)
-        if tally.rejected_by or not self._form_is_open():
+        if tally.rejected_by or tally.unanswered or not self._form_is_open():
             return
-        signers = self._signers(self._plan.sign_offs[spec.rule].roles, tally.missing)
+        signers = self._signers(self._plan.sign_offs[spec.rule].roles, tally)
         for name in signers[:-1]:
             code = Code(self._authenticators.code(name))
             approve.sign(workspace, planned.id, name, decision="approve", comment="demo", door="cli", offered=code)
@@ -137,16 +138,18 @@ class People:
         run_id = self._ledger.get(self._id).flow_run_id
         return run_id is not None and prefect_api.flow_run_state(run_id) == ("PAUSED", "Suspended")
 
-    def _signers(self, roles: tuple[str, ...], missing: tuple[str, ...]) -> list[str]:
-        """One for each role that must sign, or for a quorum the next one in turn; who has a code at hand before who must
-        wait for one, and nobody twice while a role has others."""
-        wanted = [role for role in roles if role in missing] or [roles[len(self._answered) % len(roles)]]
+    def _signers(self, roles: tuple[str, ...], tally: Tally) -> list[str]:
+        """One for each role that must sign, or for a quorum the next one; who has a code at hand before who must wait for
+        one, and nobody twice while there are others."""
         people = people_of(self._plan)
+        holders = {role: people.holders(role) for role in roles}
+        missing = [holders[role] for role in roles if role in tally.missing]
         signers: list[str] = []
-        for role in wanted:
 
-            def fit(name: str) -> tuple[bool, bool]:
-                return name in signers, self._authenticators.code_at_hand(name) is None
+        def fit(name: str) -> tuple[bool, bool]:
+            return name in (*signers, *tally.approved_by), self._authenticators.code_at_hand(name) is None
 
-            signers.append(min(people.holders(role), key=fit))
+        for eligible in missing or [sum(holders.values(), ())]:
+            signer = min(eligible, key=fit)
+            signers.append(signer)
         return signers

@@ -155,6 +155,7 @@ def test_opened_anew_voids_what_was_signed_before() -> None:
 def test_what_is_not_known_holds_and_voids_nothing() -> None:
     held = tally(ONE, [signed("bob", "lead")], Seen("plan", "2.0", {"errors": UNKNOWN}))
     assert (held.missing, held.void) == (("an answer: errors cannot be judged",), ())
+    assert held.unanswered
 
 
 TWO = Rule(("lead", "owner"), quorum=2)
@@ -208,6 +209,10 @@ def test_every_finding_that_was_lost_is_missing() -> None:
     now = Seen("plan", "2.0", {"p99": UNKNOWN, "errors": UNKNOWN, "load": UNKNOWN, "new": UNKNOWN})
     lost = tuple(f"an answer: {name} cannot be judged" for name in ("errors", "p99"))
     assert tally(ONE, [signed("bob", "lead", seen=shown)], now).missing == lost
+    one_of_two = tally(TWO, [signed("bob", "lead", seen=shown)], now)
+    assert one_of_two.missing == ("1 more of lead, owner", *lost)
+    assert not one_of_two.unanswered
+    assert not tally(ONE, [signed("bob", "lead", seen=shown)], shown).unanswered
     assert tally(ONE, [], now).missing == ("1 more of lead, owner",)
 
 

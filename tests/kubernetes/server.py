@@ -5,14 +5,16 @@ import secrets
 import ssl
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 
 from chrysalis.errors import SettingsError
+from chrysalis.sandbox.parts import Part
 from chrysalis.sandbox.ports import free_ports
+from chrysalis.sandbox.process import Process, end_all
 from tests.kubernetes.build import Programs
 
 START_S = 180.0
@@ -23,14 +25,14 @@ CONTROLLERS = "deployment,replicaset,namespace,garbagecollector"
 @contextmanager
 def serving(programs: Programs, folder: Path) -> Iterator[Path]:
     """The kubeconfig of one who may do everything. Everything ends with the context."""
-    etcd, peer, port = free_ports(3)
+    store_port, peer_port, port = free_ports(3)
     token = secrets.token_hex(16)
     tokens, kubeconfig, key = folder / "tokens.csv", folder / "kubeconfig.json", folder / "service-accounts.pem"
     tokens.write_text(f'{token},tester,tester,"system:masters"\n')
     tokens.chmod(0o600)
     subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
     certificate = folder / "certificates" / "apiserver.crt"
-    clients, peers = f"http://127.0.0.1:{etcd}", f"http://127.0.0.1:{peer}"
+    clients, peers = f"http://127.0.0.1:{store_port}", f"http://127.0.0.1:{peer_port}"
     with ExitStack() as all_of_it:
         store = [f"--data-dir={folder / 'etcd'}", f"--listen-client-urls={clients}", f"--advertise-client-urls={clients}"]
         among = [
@@ -38,9 +40,9 @@ def serving(programs: Programs, folder: Path) -> Iterator[Path]:
             f"--initial-advertise-peer-urls={peers}",
             f"--initial-cluster=default={peers}",
         ]
-        all_of_it.enter_context(_running([str(programs.etcd), *store, *among], folder / "etcd.log"))
-        _await(lambda: httpx.get(f"{clients}/health", trust_env=False), folder / "etcd.log")
-        server = [
+        etcd = Part("etcd", (str(programs.etcd), *store, *among), lambda: _answers(f"{clients}/health"))
+        _start(all_of_it, etcd, folder)
+        server = (
             str(programs.apiserver),
             f"--etcd-servers={clients}",
             "--bind-address=127.0.0.1",
@@ -55,12 +57,11 @@ def serving(programs: Programs, folder: Path) -> Iterator[Path]:
             f"--service-account-key-file={key}",
             f"--service-account-signing-key-file={key}",
             "--disable-admission-plugins=ServiceAccount",
-        ]
-        all_of_it.enter_context(_running(server, folder / "apiserver.log"))
+        )
         url = f"https://127.0.0.1:{port}"
         _write_kubeconfig(kubeconfig, url, token, certificate)
-        _await(lambda: _ready(url, token, certificate), folder / "apiserver.log")
-        controllers = [
+        _start(all_of_it, Part("apiserver", server, lambda: _ready(url, token, certificate)), folder)
+        controllers = (
             str(programs.controllers),
             f"--kubeconfig={kubeconfig}",
             f"--controllers={CONTROLLERS}",
@@ -68,15 +69,17 @@ def serving(programs: Programs, folder: Path) -> Iterator[Path]:
             "--port=0",
             "--secure-port=0",
             "--leader-elect=false",
-        ]
-        all_of_it.enter_context(_running(controllers, folder / "controllers.log"))
+        )
+        _start(all_of_it, Part("controllers", controllers, lambda: True), folder)
         yield kubeconfig
 
 
-def _ready(url: str, token: str, certificate: Path) -> httpx.Response:
+def _ready(url: str, token: str, certificate: Path) -> bool:
     """The server makes its certificate itself when it starts, with its issuer's in the same file."""
+    if not certificate.exists():
+        return False
     trusted = ssl.create_default_context(cafile=str(certificate))
-    return httpx.get(f"{url}/readyz", headers={"authorization": f"Bearer {token}"}, verify=trusted, trust_env=False)
+    return _answers(f"{url}/readyz", {"authorization": f"Bearer {token}"}, trusted)
 
 
 def _write_kubeconfig(file: Path, url: str, token: str, certificate: Path) -> None:
@@ -93,26 +96,21 @@ def _write_kubeconfig(file: Path, url: str, token: str, certificate: Path) -> No
     file.write_text(json.dumps(content))
 
 
-@contextmanager
-def _running(command: list[str], log: Path) -> Iterator[None]:
-    with log.open("w") as file, subprocess.Popen(command, stdout=file, stderr=file, cwd=log.parent) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _await(ask: Callable[[], httpx.Response], log: Path) -> None:
+def _start(stack: ExitStack, part: Part, folder: Path) -> None:
+    """Start it, and wait until it is ready. Raises SettingsError with the end of its log."""
+    log = folder / f"{part.name}.log"
+    process = Process(part, folder=folder, log=log)
+    stack.callback(end_all, [process], grace_s=STOP_S)
     ends = time.monotonic() + START_S
-    while time.monotonic() < ends:
-        try:
-            if ask().is_success:
-                return
-        except (httpx.HTTPError, OSError):
-            pass
+    while not part.ready():
+        if process.ended is not None or time.monotonic() > ends:
+            how = f"is not ready after {START_S:g} s" if process.ended is None else f"ended with {process.ended}"
+            raise SettingsError(f"{part.name} {how}; the end of {log}:\n{log.read_text()[-2000:]}")
         time.sleep(0.2)
-    raise SettingsError(f"it does not answer after {START_S:g} s; the end of {log}:\n{log.read_text()[-2000:]}")
+
+
+def _answers(url: str, headers: Mapping[str, str] | None = None, verify: ssl.SSLContext | bool = True) -> bool:
+    try:
+        return httpx.get(url, headers=headers, verify=verify, trust_env=False).is_success
+    except (httpx.HTTPError, OSError):
+        return False

@@ -16,6 +16,7 @@ from time import monotonic, sleep
 import httpx
 import pytest
 
+from chrysalis.sandbox.ports import free_ports
 from tests.postgres import embedded_postgres
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -96,13 +97,6 @@ def serving(reply: Callable[[Asked], Reply]) -> Iterator[LoopbackServer]:
         thread.join()
 
 
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def closed_port() -> Iterator[int]:
     """A port that refuses connections and that nobody else can take meanwhile."""
@@ -131,7 +125,7 @@ def running_prometheus(exporter_url: str) -> Iterator[str]:
         f"global: {{scrape_interval: {round(SCRAPE_INTERVAL_S * 1000)}ms, scrape_timeout: 200ms}}\n"
         f"scrape_configs: [{{job_name: exporter, static_configs: [{{targets: ['{target}']}}]}}]\n"
     )
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
     arguments = [
         program,
         f"--config.file={folder / 'prometheus.yml'}",

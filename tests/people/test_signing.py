@@ -4,7 +4,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -64,19 +64,28 @@ def test_the_watch_wakes_a_run_that_slept_when_it_was_decided(
     gate: Gate, signed: list[tuple[str, str]], woken: bool
 ) -> None:
     """Whoever signed came just before the run fell asleep, and could wake nobody. The watch tries until it goes on."""
-    nudges: list[Nudge] = []
+
+    def sign() -> None:
+        for person, decision in signed:
+            gate.sign(person, decision)
+
+    assert nudges(gate, sign, (1, 5)) == ([Nudge("the wait is over")] * 2 if woken else [])
+
+
+def nudges(gate: Gate, meanwhile: Callable[[], object], seconds: Sequence[float]) -> list[Nudge]:
+    """What a watch wakes the gate's sleeping run with, if `meanwhile` happens after its first tick and it ticks at these."""
+    woken: list[Nudge] = []
     ledger, rollout_id, now = gate.bench.ledger, gate.bench.rollout.id, utc_now()
     ledger.attach_flow_run(rollout_id, "run-1", now=now)
     ledger.set_state(rollout_id, gate.bench.token, state="waiting", now=now)
-    sentry = Sentry(ledger, lambda _, nudge: bool(nudges.append(nudge)), "watch-1", 1.0)
+    sentry = Sentry(ledger, lambda _, nudge: bool(woken.append(nudge)), "watch-1", 1.0)
     sentry.tick(now, 0.0)
-    for person, decision in signed:
-        gate.sign(person, decision)
-    for second in (1, 5):
+    meanwhile()
+    for second in seconds:
         sentry.tick(now + timedelta(seconds=second), second)
     sentry.waker.close(wait=True)
     sentry.close()
-    assert nudges == ([Nudge("the wait is over")] * 2 if woken else [])
+    return woken
 
 
 def test_reminders_are_sent_once_each_and_say_who_is_missing(open_gate: OpenGate) -> None:
@@ -129,8 +138,23 @@ def test_the_watch_looks_again_while_signatures_are_waited_for(open_gate: OpenGa
     measure.enter("quick-1", "survey", 4.6, by="kim")
     gate.sign("pia")
     measure.enter("quick-1", "survey", 2.0, by="kim")
-    settle(gate.bench.ledger, glance(gate), 0.0)
+    assert nudges(gate, lambda: None, ()) == []
     assert [one.void is not None for one in gate.bench.ledger.sign_offs("quick-1")] == [True]
+
+
+def test_where_only_an_answer_is_missing_the_watch_asks_for_it_and_nobody_signs_again(open_gate: OpenGate) -> None:
+    """Everybody has signed, and in that moment the measurement cannot be had; soon afterwards it can."""
+    gate = open_gate(text=BY_SURVEY)
+    measure.enter("quick-1", "survey", 4.6, by="kim")
+    gate.sign("pia")
+    gate.sign("dmitri")
+    gate.findings("INCONCLUSIVE", "no data")
+    held = approve.run(gate.bench, *approve.pending(gate.bench), {})
+    assert isinstance(held, Waiting)
+    assert "an answer: some.04.gate, errors cannot be judged" in held.reason
+    assert nudges(gate, lambda: None, (1,)) == []
+    assert nudges(gate, lambda: None, (3, 4)) == [Nudge("the wait is over")]
+    assert isinstance(approve.run(gate.bench, *approve.pending(gate.bench), {}), Done)
 
 
 def test_an_answer_is_taken_once_also_when_its_process_died_after_it(gate: Gate) -> None:

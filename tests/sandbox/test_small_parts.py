@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from threading import Thread
 
@@ -52,6 +53,14 @@ def test_free_ports_are_different_and_free() -> None:
     for port in ports:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", port))
+
+
+def test_a_port_that_was_given_and_is_not_listened_on_yet_is_given_to_nobody_else() -> None:
+    """Not by another process either: Prefect's server needs a minute before it listens."""
+    ours = free_ports(1)
+    theirs = "from chrysalis.sandbox.ports import free_ports; print(*free_ports(3000))"
+    said = subprocess.run([sys.executable, "-c", theirs], capture_output=True, text=True, check=True, timeout=60)
+    assert not {*ours, *free_ports(3000)} & {int(port) for port in said.stdout.split()}
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
