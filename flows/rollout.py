@@ -10,6 +10,7 @@ from prefect import State, flow, tags
 from prefect.exceptions import Abort
 from prefect.flow_runs import suspend_flow_run
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Completed, Failed
 from pydantic import Field
 
@@ -37,6 +38,9 @@ from tasks.step import log
 from tasks.suspension import Suspension, next_suspension, tag_run, tags_of
 from tasks.workspace import open_ledger, plan_of
 
+WITHOUT_HEARTBEATS = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+"""For phases and the way back: with Prefect's heartbeats a subflow ends up to a second late, as it waits for the thread that
+sends them, and every phase that is done is called at each resumption. Whether a process lives is told by its lease."""
 _NAMES = {
     Outcome.COMPLETED: "Completed",
     Outcome.ROLLED_BACK: "RolledBack",
@@ -109,7 +113,8 @@ def go_on(rollout_id: str) -> State[Any] | Suspension:
     while (row := open_ledger().get(rollout_id)).active:
         token = take_over_again(rollout_id)
         try:
-            reached = _go_on_with(rollout_id, token)
+            with temporary_settings(WITHOUT_HEARTBEATS):
+                reached = _go_on_with(rollout_id, token)
         except Superseded:
             raise
         except StaleToken:
