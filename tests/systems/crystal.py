@@ -87,6 +87,7 @@ SYSTEM = System(
         breach("coherence_collapses_in_transition", "transition.at_70", "coherence_collapse", weight(70), coherence=0.2),
         breach("errors_very_high_in_transition", "transition.at_70", "error_rate_high", weight(70), error_rate=0.3),
         breach("very_slow_in_transition", "transition.at_70", "responses_very_slow", weight(70), latency_ms=2_600),
+        breach("memory_grows_in_transition", "transition.at_70", "memory_unbounded", weight(70), memory_growth_mb_s=5.0),
         breach("connections_exhausted", "hybrid.at_50", "connections_exhausted", database_connections=ALL_CONNECTIONS),
         Case(
             "decision_tree_in_transition",
