@@ -90,7 +90,7 @@ DATA_PRESERVING = (
     "done rollback",
 )
 WATCH_SAFE = "watch: make_safe *'traffic': 0*"
-IDLE = (at("preparation.idle", LONG_S), paused())
+IDLE = (done("preparation.header", LONG_S), paused())
 """Prepared, and held there: the release runs, nobody is sent to it but by the header."""
 OLD_VERSION = (weight(0, bypassed=False), answers("2.x"), answers("2.x", HEADER), value("features.phase3.enabled", False))
 
@@ -154,6 +154,7 @@ SYSTEM = System(
                 *PREPARATION_BACK,
             ),
             never=("page: * fires: *", "page: * operation *"),
+            speed=4_000,  # a day is 21 s, long enough for its cost to be steady
         ),
         Case(
             "alerts_and_playbooks",
