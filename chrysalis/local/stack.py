@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from chrysalis.local.processes import Processes
 from chrysalis.sandbox import postgres, service_tool
 from chrysalis.sandbox.ports import free_ports
 from chrysalis.sandbox.profiles import Profile
+from chrysalis.sandbox.programs import git
 from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
 from chrysalis.settings import CHECKOUT
@@ -78,9 +78,8 @@ def _repository(folder: Path) -> Path:
     """A repository of the service's own, with one commit, for what a plan tags and archives."""
     if not (folder / ".git").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        who = ("-c", "user.name=sandbox", "-c", "user.email=sandbox@localhost")
-        for command in (("init", "--quiet"), (*who, "commit", "--quiet", "--allow-empty", "-m", "Begin")):
-            subprocess.run(("git", *command), cwd=folder, check=True, capture_output=True, timeout=30)
+        git(folder, "init", "--quiet")
+        git(folder, "commit", "--quiet", "--allow-empty", "-m", "Begin")
     return folder
 
 

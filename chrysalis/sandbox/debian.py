@@ -3,14 +3,12 @@
 import fcntl
 import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from chrysalis.errors import SettingsError
-
-FETCH_TIMEOUT_S = 300
+from chrysalis.sandbox.programs import run
 
 
 def unpack(folder: Path, packages: Sequence[str], *, holds: Sequence[str], advice: str, archive: Path | None = None) -> Path:
@@ -46,7 +44,7 @@ def _fetch(folder: Path, packages: Sequence[str], holds: Sequence[str], advice: 
         root = Path(work) / "root"
         archives = [archive] if archive else _download(Path(work), packages, advice)
         for each in archives:
-            run(["dpkg", "-x", str(each), str(root)], Path(work), advice)
+            run(["dpkg", "-x", each, root], Path(work), told=1, advice=advice)
         if not holds_all(root, holds):
             raise SettingsError(f"{archives[0].name} does not hold {' and '.join(holds)}; {advice}")
         shutil.rmtree(folder, ignore_errors=True)
@@ -55,33 +53,8 @@ def _fetch(folder: Path, packages: Sequence[str], holds: Sequence[str], advice: 
 
 def _download(folder: Path, packages: Sequence[str], advice: str) -> list[Path]:
     # As root, apt drops to the user `_apt`, which may not write here; the sandbox option keeps it from trying.
-    run(["apt-get", "-o", "APT::Sandbox::User=root", "download", *packages], folder, advice)
+    run(["apt-get", "-o", "APT::Sandbox::User=root", "download", *packages], folder, told=1, advice=advice)
     found = [path for package in packages for path in sorted(folder.glob(f"{package}_*.deb"))[-1:]]
     if len(found) != len(packages):
         raise SettingsError(f"apt-get download {' '.join(packages)} left {len(found)} packages; {advice}")
     return found
-
-
-def run(
-    command: Sequence[str],
-    folder: Path,
-    advice: str,
-    *,
-    environment: Mapping[str, str] | None = None,
-    timeout_s: float = FETCH_TIMEOUT_S,
-    told: int = 1,
-) -> str:
-    """A program to its end; what it printed. Raises SettingsError with the last `told` lines of its errors, and `advice`."""
-    what = " ".join(command)
-    try:
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
-        )
-    except subprocess.TimeoutExpired as slow:
-        raise SettingsError(f"`{what}` took longer than {timeout_s:g} s; {advice}") from slow
-    except FileNotFoundError as missing:
-        raise SettingsError(f"{command[0]} is not here; {advice}") from missing
-    if done.returncode != 0:
-        said = "\n".join((done.stderr.strip().splitlines() or ["no message"])[-told:])
-        raise SettingsError(f"`{what}` ended with {done.returncode} ({said}); {advice}")
-    return done.stdout

@@ -7,12 +7,12 @@ like the others and ends with the keeper. PostgreSQL refuses to run as root, so 
 import os
 import shutil
 import stat
-import subprocess
 from pathlib import Path
 
-from chrysalis.effects.database.own_server import bundled_programs, give_to_server, run_as, server_user
+from chrysalis.effects.database.own_server import bundled_programs, give_to_server, server_user
 from chrysalis.errors import SettingsError
 from chrysalis.sandbox.layout import Layout
+from chrysalis.sandbox.programs import run
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 _PROGRAM_TIMEOUT_S = 120
@@ -56,7 +56,7 @@ def make_data_folder(layout: Layout) -> None:
         _let_through(programs())
     small_log = "--wal-segsize=1"  # a point in time needs the newest segment archived, full or not
     options = ("--auth=trust", "--encoding=utf8", "--locale=C", "-U", "postgres", "--no-sync", small_log)
-    run("initdb", *options, "-D", str(data), cwd=data)
+    _run("initdb", *options, "-D", data, folder=data, user=server_user())
 
 
 def command(layout: Layout, *, max_connections: int, archive: bool = True) -> list[str]:
@@ -91,28 +91,14 @@ def remove_folders(layout: Layout) -> None:
 
 def create_tables(layout: Layout) -> None:
     """The service's tables; safe to repeat. Raises SettingsError."""
-    run("psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(SCHEMA), uri(layout), cwd=layout.folder, as_user=False)
+    _run("psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", SCHEMA, uri(layout), folder=layout.folder)
 
 
-def run(program: str, *arguments: str, cwd: Path, as_user: bool = True) -> None:
-    """One of PostgreSQL's programs, to its end. Raises SettingsError with its first error."""
-    try:
-        done = subprocess.run(
-            [str(programs() / program), *arguments],
-            cwd=cwd,
-            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "PGOPTIONS": "-c client_min_messages=warning"},
-            **run_as(server_user() if as_user else None),
-            capture_output=True,
-            text=True,
-            timeout=_PROGRAM_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as slow:
-        raise SettingsError(f"{program} did not end within {_PROGRAM_TIMEOUT_S} s; is the machine very busy?") from slow
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or ["no message"]
-        said = next((line for line in lines if "error" in line.lower()), lines[-1])
-        raise SettingsError(f"{program} ended with {done.returncode}: {said}")
+def _run(program: str, *arguments: str | Path, folder: Path, user: str | None = None) -> None:
+    """One of PostgreSQL's programs, to its end. Raises SettingsError."""
+    environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "PGOPTIONS": "-c client_min_messages=warning"}
+    command = [programs() / program, *arguments]
+    run(command, folder, environment=environment, user=user, timeout_s=_PROGRAM_TIMEOUT_S)
 
 
 def _let_through(path: Path) -> None:

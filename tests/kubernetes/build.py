@@ -11,7 +11,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from chrysalis.sandbox.debian import holds_all, libraries, run, unpack
+from chrysalis.sandbox.debian import holds_all, libraries, unpack
+from chrysalis.sandbox.programs import run
 
 GO = ("golang-1.19-go", "golang-1.19-src")
 GO_ROOT = "usr/lib/go-1.19"
@@ -77,7 +78,7 @@ def _build(work: Path, home: Path) -> None:
         "KUBE_GIT_COMMIT": "debian",
     }
     what = " ".join(f"cmd/{name}" for name in BUILT)
-    run(["make", f"WHAT={what}"], linked, ADVICE, environment=environment, timeout_s=BUILD_S, told=20)
+    run(["make", f"WHAT={what}"], linked, environment=environment, timeout_s=BUILD_S, told=20, advice=ADVICE)
 
 
 def _renew(vendored: Path, package: Path) -> None:
@@ -92,7 +93,7 @@ def _renew(vendored: Path, package: Path) -> None:
 def _fetch_source(work: Path) -> None:
     """Debian's source package, by lists of our own: a machine's apt seldom knows sources, and is left as it is."""
     listed = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(CREATED_BY)"
-    found = run(["apt-get", "indextargets", "--format", listed], work, ADVICE)
+    found = run(["apt-get", "indextargets", "--format", listed], work, told=1, advice=ADVICE)
     lines = {f"deb-src {line.rpartition(' ')[0]}" for line in found.splitlines() if line.endswith(" Packages")}
     (work / "sources.list").write_text("\n".join(sorted(lines)) + "\n")
     options = {
@@ -105,5 +106,5 @@ def _fetch_source(work: Path) -> None:
     for folder in ("lists/partial", "cache/archives/partial"):
         (work / folder).mkdir(parents=True)
     apt = ["apt-get", *(part for name, value in options.items() for part in ("-o", f"{name}={value}"))]
-    run([*apt, "update"], work, ADVICE)
-    run([*apt, "source", "kubernetes"], work, ADVICE)
+    run([*apt, "update"], work, told=1, advice=ADVICE)
+    run([*apt, "source", "kubernetes"], work, told=1, advice=ADVICE)

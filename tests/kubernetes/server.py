@@ -3,7 +3,6 @@
 import json
 import secrets
 import ssl
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,6 +14,7 @@ from chrysalis.errors import SettingsError
 from chrysalis.sandbox.parts import Part
 from chrysalis.sandbox.ports import free_ports
 from chrysalis.sandbox.process import Process, end_all
+from chrysalis.sandbox.programs import run
 from tests.kubernetes.build import Programs
 
 START_S = 180.0
@@ -30,7 +30,7 @@ def serving(programs: Programs, folder: Path) -> Iterator[Path]:
     tokens, kubeconfig, key = folder / "tokens.csv", folder / "kubeconfig.json", folder / "service-accounts.pem"
     tokens.write_text(f'{token},tester,tester,"system:masters"\n')
     tokens.chmod(0o600)
-    subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
+    run(["openssl", "genrsa", "-out", key, "2048"], folder)
     certificate = folder / "certificates" / "apiserver.crt"
     clients, peers = f"http://127.0.0.1:{store_port}", f"http://127.0.0.1:{peer_port}"
     with ExitStack() as all_of_it:

@@ -9,6 +9,7 @@ import json
 import subprocess
 from pathlib import Path
 
+from chrysalis.sandbox.programs import git
 from chrysalis.sandbox.sandbox import Sandbox
 
 TIMEOUT_S = 120.0
@@ -206,7 +207,6 @@ echo "$typed of $functions functions say their types"
 [ "$functions" -gt 0 ] && [ "$typed" -eq "$functions" ]
 """,
 }
-_WHO = ("-c", "user.name=sandbox", "-c", "user.email=sandbox@localhost")
 
 
 def make_repository(sandbox: Sandbox, service_url: str) -> Path:
@@ -223,9 +223,9 @@ def make_repository(sandbox: Sandbox, service_url: str) -> Path:
         (programs / name).write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
         (programs / name).chmod(0o755)
     if not (folder / ".git").exists():
-        _git(folder, "init", "--quiet", "--initial-branch", "feature/phase-3-sprint-3")
-        _git(folder, "add", "--all")
-        _git(folder, *_WHO, "commit", "--quiet", "-m", "Manage memories")
+        git(folder, "init", "--quiet", "--initial-branch", "feature/phase-3-sprint-3")
+        git(folder, "add", "--all")
+        git(folder, "commit", "--quiet", "-m", "Manage memories")
     return folder
 
 
@@ -234,7 +234,3 @@ def run_script(folder: Path, name: str) -> int:
     path = f"{folder / 'node_modules' / '.bin'}:/usr/local/bin:/usr/bin:/bin"
     shell = ["/bin/sh", "-c", SCRIPTS[name]]
     return subprocess.run(shell, cwd=folder, env={"PATH": path}, timeout=TIMEOUT_S, check=False).returncode
-
-
-def _git(folder: Path, *arguments: str) -> None:
-    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, timeout=TIMEOUT_S)

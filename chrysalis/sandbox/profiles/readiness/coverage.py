@@ -1,10 +1,11 @@
 """Coverage of the checkout's sources, as V8 counts it while they run, written as Cobertura XML."""
 
 import json
+import os
 from pathlib import Path
 from xml.etree import ElementTree
 
-from chrysalis.sandbox.profiles.readiness.repository import run
+from chrysalis.sandbox.programs import run
 
 _RUN = """\
 const Module = require('module');
@@ -24,7 +25,7 @@ def measure_coverage(repository: Path, report: Path) -> None:
     """Run the sources' own tests and write which of their lines ran."""
     script, found = repository / "cover.js", repository / ".next" / "coverage"
     script.write_text(_RUN, encoding="utf-8")
-    run(repository, "node", "cover.js", NODE_V8_COVERAGE=str(found))
+    run(["node", "cover.js"], repository, environment={**os.environ, "NODE_V8_COVERAGE": str(found)})
     root = ElementTree.Element("coverage")
     classes = ElementTree.SubElement(ElementTree.SubElement(root, "packages"), "classes")
     told = [one for file in found.glob("*.json") for one in json.loads(file.read_text())["result"]]

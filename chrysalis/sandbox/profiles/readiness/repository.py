@@ -6,13 +6,10 @@ No compiler and no linter can be had without a network, so the checkout brings s
 """
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
-from chrysalis.errors import SettingsError
+from chrysalis.sandbox.programs import git, run
 
-COMMAND_TIMEOUT_S = 60
 _PACKAGE = {
     "name": "crystal-observer",
     "version": "2.0.0",
@@ -88,7 +85,6 @@ echo "bundle: $weight bytes, at most 500000"
 [ "$weight" -lt 500000 ]
 """,
 }
-_WHO = ("-c", "user.name=sandbox", "-c", "user.email=sandbox@localhost")
 
 
 def make_repository(folder: Path) -> None:
@@ -104,24 +100,9 @@ def make_repository(folder: Path) -> None:
     for name, script in _PROGRAMS.items():
         (programs / name).write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
         (programs / name).chmod(0o755)
-    _git(folder, "init", "--quiet")
-    _git(folder, "add", "--all")
-    _git(folder, *_WHO, "commit", "--quiet", "-m", "Observe the field")
-    _git(folder, *_WHO, "tag", "-a", "v1.9.0", "-m", "The version before")
-    _git(folder, *_WHO, "commit", "--quiet", "--allow-empty", "-m", "Release 2.0.0")
-    run(folder, "npm", "run", "build")
-
-
-def run(folder: Path, *command: str, **variables: str) -> None:
-    """One command in the checkout, to its end. Raises SettingsError with what it said when it failed."""
-    environment = {**os.environ, **variables}
-    done = subprocess.run(
-        command, cwd=folder, check=False, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, env=environment
-    )
-    if done.returncode != 0:
-        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-10:])
-        raise SettingsError(f"`{' '.join(command)}` in {folder} ended with {done.returncode}:\n{said}")
-
-
-def _git(folder: Path, *arguments: str) -> None:
-    run(folder, "git", *arguments)
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "-m", "Observe the field")
+    git(folder, "tag", "-a", "v1.9.0", "-m", "The version before")
+    git(folder, "commit", "--quiet", "--allow-empty", "-m", "Release 2.0.0")
+    run(["npm", "run", "build"], folder)

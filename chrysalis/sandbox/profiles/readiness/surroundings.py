@@ -1,7 +1,6 @@
 """What stands around Crystal's service and the checklist asks for: the database's settings, history, backups, TLS."""
 
 import re
-import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from chrysalis.sandbox.layout import SIDES, Layout
 from chrysalis.sandbox.parts import Part, answers_tcp
 from chrysalis.sandbox.ports import free_ports
 from chrysalis.sandbox.profiles.readiness import cluster
+from chrysalis.sandbox.programs import run
 from chrysalis.sandbox.recovered import recovered_base
 from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.sandbox.settings import SandboxSettings
@@ -61,7 +61,7 @@ def alert_rules(sandbox: Sandbox) -> Path:
     folder.mkdir(exist_ok=True)
     file = folder / "crystal.yml"
     file.write_text(_RULES, encoding="utf-8")
-    subprocess.run([ensure_prometheus().promtool, "check", "rules", file], check=True, capture_output=True, timeout=30)
+    run([ensure_prometheus().promtool, "check", "rules", file], folder)
     return folder
 
 
@@ -85,7 +85,7 @@ def history(sandbox: Sandbox) -> None:
         blocks = ("tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=162h", file.name, data)
         sandbox.stop_part("prometheus")
         try:
-            subprocess.run([ensure_prometheus().promtool, *blocks], check=True, capture_output=True, timeout=60)
+            run([ensure_prometheus().promtool, *blocks], sandbox.folder)
         finally:
             sandbox.start_part("prometheus")
 
