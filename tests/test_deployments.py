@@ -1,5 +1,6 @@
 """The plans that come with the project: all sound, each where its name says, each with a deployment of its own."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from ruamel.yaml import YAML
 
 from chrysalis.people import load_people
 from chrysalis.plan import check_people, load_plan
+from tests.systems.__main__ import systems
 
 CHECKOUT = Path(__file__).parent.parent
 PLANS = sorted((CHECKOUT / "deployments").glob("*/plan.yaml"))
@@ -84,3 +86,10 @@ def test_everything_that_a_plan_does_by_the_clock_is_a_schedule_of_its_deploymen
             wanted[name] = schedule.cron or schedule.every.total_seconds()  # type: ignore[union-attr]
     assert found == wanted
     assert {one["name"] for one in mine} <= {plan.name}
+
+
+@pytest.mark.parametrize("path", [plan.with_name("COVERAGE.md") for plan in PLANS], ids=lambda path: path.parent.name)
+def test_the_cases_that_a_coverage_table_names_are_there(path: Path) -> None:
+    cases = {f"{system.plan}/{case.name}" for system in systems() for case in system.cases}
+    named = re.findall(rf"(?<![/\w]){path.parent.name}/[a-z_0-9]+(?![/.\w])", path.read_text())
+    assert set(named) <= cases
