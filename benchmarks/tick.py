@@ -69,11 +69,11 @@ def _memory_disk() -> str | None:
 def _watch(size: int, folder: Path) -> Iterator[Sentry]:
     """A sentry over a ledger of its own with that many soaks."""
     from chrysalis.clock import utc_now
-    from tasks.workspace import open_ledger, plan_of, settings
+    from tasks.workspace import open_ledger
+    from tests.caches import forget
 
     os.environ["CHRYSALIS_LEDGER_URL"] = f"sqlite:///{folder / f'{size}.db'}"
-    settings.cache_clear()
-    plan_of.cache_clear()
+    forget()
     ledger = open_ledger()
     soak(ledger, plan_text("soak"), range(size), utc_now())
     sentry = Sentry(ledger, lambda run, nudge: False, "bench", 1.0)

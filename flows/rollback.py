@@ -1,6 +1,7 @@
 """The way back: traffic first, then everything else in reverse, then proof. A rollout's subflow, and on-call's own flow."""
 
 from prefect import State, flow
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Completed, Failed
 
 from chrysalis.errors import ChrysalisError, LedgerUnavailable, NotAllowed, SickerSide, StaleToken, TargetUnavailable
@@ -31,6 +32,9 @@ from tasks.workspace import Workspace
 
 BACK = "Back"
 HELD = "Held"
+WITHOUT_HEARTBEATS = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+"""For subflows: with Prefect's heartbeats one ends up to a second late, as it waits for the thread that sends them, and
+every phase that is done is called at each resumption. Whether a process lives is told by its lease."""
 
 
 @flow(name="rollback", flow_run_name="rollback", persist_result=False, validate_parameters=False)
@@ -95,7 +99,9 @@ def rollback_now(
     action = decide(rollout_id)
     if not isinstance(action, RollBack):
         return Failed(name="Refused", message=f"{rollout_id} cannot go back: {action}")
-    state = rollback(rollout_id, token, action.to_percent, action.reason, action.by, action.outcome.value, return_state=True)
+    ends = action.outcome.value
+    with temporary_settings(WITHOUT_HEARTBEATS):
+        state = rollback(rollout_id, token, action.to_percent, action.reason, action.by, ends, return_state=True)
     if state.name == BACK:
         end(rollout_id, token, action.outcome, action.reason)
         return Completed(name="RolledBack", message=action.reason)

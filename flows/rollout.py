@@ -10,7 +10,7 @@ from prefect import State, flow, tags
 from prefect.exceptions import Abort
 from prefect.flow_runs import suspend_flow_run
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import temporary_settings
 from prefect.states import Completed, Failed
 from pydantic import Field
 
@@ -18,7 +18,7 @@ from chrysalis.errors import ChrysalisError, StaleToken, Superseded
 from chrysalis.ledger import Rollout
 from chrysalis.ledger.origin import came_by
 from flows.phase import DONE, phase
-from flows.rollback import BACK, HELD, rollback
+from flows.rollback import BACK, HELD, WITHOUT_HEARTBEATS, rollback
 from gates.progress import Finish, Hold, Outcome, RollBack, Run
 from tasks.decide import decide
 from tasks.forms import sign_off_form
@@ -38,9 +38,6 @@ from tasks.step import log
 from tasks.suspension import Suspension, next_suspension, tag_run, tags_of
 from tasks.workspace import open_ledger, plan_of
 
-WITHOUT_HEARTBEATS = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-"""For phases and the way back: with Prefect's heartbeats a subflow ends up to a second late, as it waits for the thread that
-sends them, and every phase that is done is called at each resumption. Whether a process lives is told by its lease."""
 _NAMES = {
     Outcome.COMPLETED: "Completed",
     Outcome.ROLLED_BACK: "RolledBack",

@@ -136,7 +136,7 @@ def looked_for(glance: Glance, watched_real_s: float) -> Sequence[Condition]:
             return spec.conditions
         case Soak() as spec if _checkpoint_due(glance, spec, watched_real_s):
             return spec.checkpoint
-        case SignOff() if _look_due(glance) and _signed(glance):
+        case SignOff() as spec if _look_due(glance, spec) and _signed(glance):
             return shown_conditions(glance.workspace, glance.step)
         case _:
             return ()
@@ -203,10 +203,12 @@ def _moment(ledger: Ledger, glance: Glance) -> bool:
     return True
 
 
-def _look_due(glance: Glance) -> bool:
-    """Whether what a sign-off was given for is to be judged again: now and then; soon, where only an answer is missing."""
+def _look_due(glance: Glance, spec: SignOff) -> bool:
+    """Whether what a sign-off was given for is to be judged again: now and then; soon, where only an answer is missing; and
+    no more once its time is over."""
+    opened, limit_s = approve.opened_at(glance.wait), approve.within_s(glance.workspace.plan.sign_offs[spec.rule])
     after = ANSWER_AGAIN_AFTER if (glance.wait.observed or {}).get(approve.UNANSWERED) else LOOK_AGAIN_AFTER
-    return glance.now - (glance.wait.ticked_at or approve.opened_at(glance.wait)) >= after
+    return not expired(opened, glance.now, limit_s) and glance.now - (glance.wait.ticked_at or opened) >= after
 
 
 def _signed(glance: Glance) -> bool:
@@ -234,12 +236,12 @@ def _sign_off(glance: Glance) -> None:
         title, said = f"sign-off {glance.step.title} waits", f"still needed: {', '.join(missing)}"
         tell(glance.workspace, "warning", title, said, key=f"{glance.wait.rollout_id}:{glance.wait.id}:reminder {due}")
         _note(glance, reminded=due)
-    elif _look_due(glance):
-        seen = {}
+    elif _look_due(glance, spec):
+        noted = {}
         if glance.measured is not NOTHING_MEASURED:
             look_again(glance.workspace, glance.step, partial(judged, glance))
-            seen[approve.UNANSWERED] = approve.count(glance.workspace, glance.step, spec).unanswered
-        _note(glance, **seen)
+            noted[approve.UNANSWERED] = approve.count(glance.workspace, glance.step, spec).unanswered
+        _note(glance, **noted)
 
 
 def _checklist(ledger: Ledger, glance: Glance) -> bool:

@@ -7,17 +7,18 @@ Run as a program (`python -m chrysalis.local.browser`) it prints the browser's p
 
 import os
 import shutil
-import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from chrysalis.errors import SettingsError
+from chrysalis.sandbox.programs import run
 
 PACKAGES = ("chromium", "chromium-driver")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DRIVER = "chromedriver"
-INSTALL_TIMEOUT_S = 280
+INSTALL_TIMEOUT_S = 280.0
 ADVICE = (
     "install Chromium and its driver so that `chromium` and `chromedriver` are on PATH "
     f"(Debian: apt-get install {' '.join(PACKAGES)})"
@@ -46,25 +47,20 @@ def ensure_browser() -> Browser:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise SettingsError(f"chromium and chromedriver are not both on PATH; {ADVICE}")
     install = ("install", "--yes", "--no-install-recommends", *PACKAGES)
-    if _apt_get(install) is not None:
-        _apt_get(("update",))  # an image often comes without package lists
-        if (said := _apt_get(install)) is not None:
-            raise SettingsError(f"apt-get {' '.join(install)}: {said}; {ADVICE}")
+    try:
+        _apt_get(*install)
+    except SettingsError:
+        with suppress(SettingsError):
+            _apt_get("update")  # an image often comes without package lists
+        _apt_get(*install)
     if (found := find_browser()) is None:
         raise SettingsError(f"apt-get installed {' and '.join(PACKAGES)}, but they are not both on PATH; {ADVICE}")
     return found
 
 
-def _apt_get(arguments: tuple[str, ...]) -> str | None:
-    """None when it worked, else the last line it said."""
+def _apt_get(*arguments: str) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    try:
-        done = subprocess.run(
-            ("apt-get", *arguments), env=environment, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return f"not done within {INSTALL_TIMEOUT_S} s"
-    return None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no message"])[-1]
+    run(["apt-get", *arguments], Path.cwd(), environment=environment, timeout_s=INSTALL_TIMEOUT_S, told=1, advice=ADVICE)
 
 
 def main() -> int:

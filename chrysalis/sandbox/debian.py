@@ -10,6 +10,8 @@ from pathlib import Path
 from chrysalis.errors import SettingsError
 from chrysalis.sandbox.programs import run
 
+FETCH_TIMEOUT_S = 300.0
+
 
 def unpack(folder: Path, packages: Sequence[str], *, holds: Sequence[str], advice: str, archive: Path | None = None) -> Path:
     """`folder` with the packages unpacked in it, fetched where it is not there yet.
@@ -44,7 +46,7 @@ def _fetch(folder: Path, packages: Sequence[str], holds: Sequence[str], advice: 
         root = Path(work) / "root"
         archives = [archive] if archive else _download(Path(work), packages, advice)
         for each in archives:
-            run(["dpkg", "-x", each, root], Path(work), told=1, advice=advice)
+            run(["dpkg", "-x", each, root], Path(work), timeout_s=FETCH_TIMEOUT_S, told=1, advice=advice)
         if not holds_all(root, holds):
             raise SettingsError(f"{archives[0].name} does not hold {' and '.join(holds)}; {advice}")
         shutil.rmtree(folder, ignore_errors=True)
@@ -53,7 +55,8 @@ def _fetch(folder: Path, packages: Sequence[str], holds: Sequence[str], advice: 
 
 def _download(folder: Path, packages: Sequence[str], advice: str) -> list[Path]:
     # As root, apt drops to the user `_apt`, which may not write here; the sandbox option keeps it from trying.
-    run(["apt-get", "-o", "APT::Sandbox::User=root", "download", *packages], folder, told=1, advice=advice)
+    download = ["apt-get", "-o", "APT::Sandbox::User=root", "download", *packages]
+    run(download, folder, timeout_s=FETCH_TIMEOUT_S, told=1, advice=advice)
     found = [path for package in packages for path in sorted(folder.glob(f"{package}_*.deb"))[-1:]]
     if len(found) != len(packages):
         raise SettingsError(f"apt-get download {' '.join(packages)} left {len(found)} packages; {advice}")

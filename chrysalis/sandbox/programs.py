@@ -8,7 +8,7 @@ from pathlib import Path
 from chrysalis.effects.database.own_server import run_as
 from chrysalis.errors import SettingsError
 
-TIMEOUT_S = 300.0
+TIMEOUT_S = 60.0
 _WHO = {"NAME": "sandbox", "EMAIL": "sandbox@localhost"}
 
 
@@ -44,8 +44,8 @@ def run(
     except FileNotFoundError as missing:
         raise SettingsError(f"{command[0]} is not here{then}") from missing
     if done.returncode != 0:
-        lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-told:]
-        raise SettingsError(f"`{what}` in {folder} ended with {done.returncode}: {os.linesep.join(lines)}{then}")
+        said = "\n".join((done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-told:])
+        raise SettingsError(f"`{what}` in {folder} ended with {done.returncode}: {said}{then}")
     return done.stdout
 
 

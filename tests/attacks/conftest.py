@@ -16,7 +16,8 @@ from chrysalis.people import codes
 from chrysalis.people.statement import Statement
 from tasks import approve, people
 from tasks.proof import Code, Offered, SshSigned
-from tasks.workspace import Workspace, open_ledger, plan_of, settings
+from tasks.workspace import Workspace, open_ledger
+from tests.caches import forget
 from tests.stack import PLANS
 from tests.tasks.conftest import Bench, rollout
 
@@ -115,12 +116,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("CHRYSALIS_PEOPLE", str(tmp_path / "people.yaml"))
     monkeypatch.setenv("PROMETHEUS_URL", "http://127.0.0.1:9")
     monkeypatch.delenv("CHRYSALIS_LEDGER_URL", raising=False)
-    for kept in (settings, plan_of):
-        kept.cache_clear()
+    forget()
     yield tmp_path
     open_ledger().close()
-    for kept in (settings, plan_of):
-        kept.cache_clear()
+    forget()
 
 
 OpenGate = Callable[..., Gate]

@@ -10,7 +10,8 @@ from sqlalchemy import text
 
 from chrysalis.cli_audit import kept_by_plans
 from chrysalis.settings import CHECKOUT, Settings
-from tasks.workspace import open_ledger, plan_of, settings
+from tasks.workspace import open_ledger
+from tests.caches import forget
 from tests.desk import Desk, Said
 from tests.stack import PLANS
 
@@ -24,12 +25,10 @@ def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Say]:
     monkeypatch.setenv("CHRYSALIS_PLANS", str(PLANS))
     monkeypatch.setenv("SERVICE_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("COLUMNS", "200")
-    for kept in (settings, plan_of):
-        kept.cache_clear()
+    forget()
     yield Desk(None).say  # type: ignore[arg-type]
     open_ledger().close()
-    for kept in (settings, plan_of):
-        kept.cache_clear()
+    forget()
 
 
 def test_what_is_attested_counts_and_what_gives_no_answer_does_not(say: Say) -> None:

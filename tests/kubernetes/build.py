@@ -106,5 +106,5 @@ def _fetch_source(work: Path) -> None:
     for folder in ("lists/partial", "cache/archives/partial"):
         (work / folder).mkdir(parents=True)
     apt = ["apt-get", *(part for name, value in options.items() for part in ("-o", f"{name}={value}"))]
-    run([*apt, "update"], work, told=1, advice=ADVICE)
-    run([*apt, "source", "kubernetes"], work, told=1, advice=ADVICE)
+    for action in (["update"], ["source", "kubernetes"]):
+        run([*apt, *action], work, timeout_s=BUILD_S, told=1, advice=ADVICE)

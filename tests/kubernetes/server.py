@@ -4,14 +4,14 @@ import json
 import secrets
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 
 from chrysalis.errors import SettingsError
-from chrysalis.sandbox.parts import Part
+from chrysalis.sandbox.parts import Part, answers
 from chrysalis.sandbox.ports import free_ports
 from chrysalis.sandbox.process import Process, end_all
 from chrysalis.sandbox.programs import run
@@ -40,7 +40,7 @@ def serving(programs: Programs, folder: Path) -> Iterator[Path]:
             f"--initial-advertise-peer-urls={peers}",
             f"--initial-cluster=default={peers}",
         ]
-        etcd = Part("etcd", (str(programs.etcd), *store, *among), lambda: _answers(f"{clients}/health"))
+        etcd = Part("etcd", (str(programs.etcd), *store, *among), lambda: answers(store_port, "/health"))
         _start(all_of_it, etcd, folder)
         server = (
             str(programs.apiserver),
@@ -79,7 +79,11 @@ def _ready(url: str, token: str, certificate: Path) -> bool:
     if not certificate.exists():
         return False
     trusted = ssl.create_default_context(cafile=str(certificate))
-    return _answers(f"{url}/readyz", {"authorization": f"Bearer {token}"}, trusted)
+    headers = {"authorization": f"Bearer {token}"}
+    try:
+        return httpx.get(f"{url}/readyz", headers=headers, verify=trusted, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def _write_kubeconfig(file: Path, url: str, token: str, certificate: Path) -> None:
@@ -107,10 +111,3 @@ def _start(stack: ExitStack, part: Part, folder: Path) -> None:
             how = f"is not ready after {START_S:g} s" if process.ended is None else f"ended with {process.ended}"
             raise SettingsError(f"{part.name} {how}; the end of {log}:\n{log.read_text()[-2000:]}")
         time.sleep(0.2)
-
-
-def _answers(url: str, headers: Mapping[str, str] | None = None, verify: ssl.SSLContext | bool = True) -> bool:
-    try:
-        return httpx.get(url, headers=headers, verify=verify, trust_env=False).is_success
-    except (httpx.HTTPError, OSError):
-        return False

@@ -15,14 +15,13 @@ from chrysalis.sandbox.layout import SIDES
 from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.targets.envoy import EnvoyRouter
 from chrysalis.targets.envoy_routes import Clusters, Routing, render
-from tasks.workspace import open_ledger, plan_of, settings
+from tasks.workspace import open_ledger
+from tests.caches import forget
 from tests.outages.scene import LedgerServer
 from tests.sandbox.fixtures import running_sandbox, until
 from tests.stack import PLANS
 
 __all__ = ["running_sandbox"]
-
-REMEMBERED = (settings, plan_of)
 
 
 FRESH = "sandbox:0:start"
@@ -95,8 +94,8 @@ def at_home(sandbox: Sandbox, home: Path, monkeypatch: pytest.MonkeyPatch, url: 
 def _forget() -> None:
     from tasks import workspace
 
-    for kept in (*REMEMBERED, workspace._ledger):
-        kept.cache_clear()
+    forget()
+    workspace._ledger.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from tasks.lifecycle import _take_answer
 from tasks.prefect_api import Answer, Nudge
 from tasks.sentry import Sentry
 from tasks.step import Done, Waiting
-from tasks.waits import Glance, settle
+from tasks.waits import Glance, looked_for, settle
 from tasks.workspace import open_ledger
 from tests.attacks.conftest import RULE, STEP, TEXT, Gate, OpenGate, workspace
 
@@ -101,6 +101,7 @@ def test_the_limit_pages_once_and_opening_anew_asks_everybody_again(open_gate: O
     (wait,) = gate.bench.ledger.waits(gate.bench.rollout.id)
     assert "is not over" in say("sign-offs", "open", "quick-1", "--as", "kim")
     late = Glance(workspace(gate), wait, "", utc_now() + timedelta(days=1, seconds=1))
+    assert looked_for(late, 0.0) == ()
     settle(gate.bench.ledger, late, 0.0)
     settle(gate.bench.ledger, Glance(workspace(gate), gate.bench.ledger.waits("quick-1")[0], "", late.now), 0.0)
     assert [one for one in gate.told if "takes no approval" in one] == [

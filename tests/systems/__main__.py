@@ -24,7 +24,7 @@ from chrysalis.local.stack import Stack, StackSettings
 from chrysalis.sandbox.profiles import Profile, load_profile, profile_names
 from chrysalis.sandbox.sandbox import Sandbox
 from chrysalis.settings import Settings
-from tasks.workspace import plan_of, settings
+from tests.caches import forget
 from tests.systems.running import Result, Running
 from tests.systems.table import Case, System
 
@@ -72,8 +72,7 @@ def _play(system: System, cases: list[Case], arguments: argparse.Namespace) -> l
         stack.start(say)
         assert stack.sandbox is not None
         os.environ.update(stack.environment())
-        for kept in (settings, plan_of):  # of the system before
-            kept.cache_clear()
+        forget()
         with temporary_settings({PREFECT_API_URL: stack.api_url}):
             return _cases(system, cases, profile, stack.sandbox, arguments.patience)
 

@@ -10,7 +10,8 @@ import pytest
 from chrysalis.ledger import NewRollout
 from chrysalis.plan import parse_plan
 from chrysalis.targets.base import SideCounters, Split, Stamp
-from tasks.workspace import Workspace, open_ledger, plan_of, settings
+from tasks.workspace import Workspace, open_ledger, settings
+from tests.caches import forget
 from tests.stack import PLANS
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -61,12 +62,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("CHRYSALIS_HOME", str(tmp_path))
     monkeypatch.setenv("CHRYSALIS_PLANS", str(PLANS))
     monkeypatch.delenv("CHRYSALIS_LEDGER_URL", raising=False)
-    for kept in (settings, plan_of):
-        kept.cache_clear()
+    forget()
     yield tmp_path
     open_ledger().close()
-    for kept in (settings, plan_of):
-        kept.cache_clear()
+    forget()
 
 
 @pytest.fixture
